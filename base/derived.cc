@@ -1,0 +1,30 @@
+#include "base/derived.h"
+
+namespace mvm {
+
+std::string bridge_name(std::uint16_t net) { return "br-tenant-" + std::to_string(net); }
+
+std::string tap_name(std::uint16_t net, std::uint32_t slot) {
+  return "tn" + std::to_string(net) + "i" + std::to_string(slot);
+}
+
+std::array<std::uint8_t, 6> instance_mac(std::uint16_t net, std::uint32_t slot) {
+  const std::uint32_t tail = static_cast<std::uint32_t>(net) << 20 | slot;
+  return {0x06, 0x6d, static_cast<std::uint8_t>(tail >> 24), static_cast<std::uint8_t>(tail >> 16),
+          static_cast<std::uint8_t>(tail >> 8), static_cast<std::uint8_t>(tail)};
+}
+
+std::string mac_to_string(const std::array<std::uint8_t, 6>& mac) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : mac) {
+    if (!text.empty()) text += ':';
+    text += kHex[byte >> 4];
+    text += kHex[byte & 15];
+  }
+  return text;
+}
+
+std::string instance_path(const Subject& instance) { return to_string(instance); }
+
+}  // namespace mvm

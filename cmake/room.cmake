@@ -1,0 +1,47 @@
+# A room is one folder's library, made by one function that knows what the room may link. A link that is not in the room's
+# list is an error here, so a line of code can tell from its folder what it may touch.
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(mvm_options INTERFACE)
+target_include_directories(mvm_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(mvm_options INTERFACE -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion
+  -fstack-protector-strong -fno-strict-overflow $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+target_link_options(mvm_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+
+if(MVM_FUZZ)
+  target_compile_options(mvm_options INTERFACE -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -U_FORTIFY_SOURCE)
+  target_link_options(mvm_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+# room(NAME SOURCES a.cc ... LINKS lib ... [NO_EXCEPTIONS])
+# LINKS may name rooms and imported libraries; what each room may link is the list below.
+set(MVM_MAY_LINK_base OpenSSL::Crypto)
+set(MVM_MAY_LINK_lang base)
+set(MVM_MAY_LINK_lang_parse lang pegtl)
+set(MVM_MAY_LINK_schemas base lang flatbuffers)
+set(MVM_MAY_LINK_sandbox base)
+set(MVM_MAY_LINK_gate base lang lang_parse schemas sandbox)
+set(MVM_MAY_LINK_supervisor base lang schemas sandbox OpenSSL::Crypto)
+set(MVM_MAY_LINK_net base lang schemas sandbox PkgConfig::MNL PkgConfig::NFTNL)
+set(MVM_MAY_LINK_jail base lang schemas sandbox Threads::Threads)
+set(MVM_MAY_LINK_planner base lang lang_parse schemas OpenSSL::Crypto nlohmann_json::nlohmann_json)
+set(MVM_MAY_LINK_cli base lang lang_parse schemas planner OpenSSL::Crypto CLI11::CLI11 nlohmann_json::nlohmann_json)
+
+function(room name)
+  cmake_parse_arguments(ROOM "NO_EXCEPTIONS" "" "SOURCES;LINKS" ${ARGN})
+  if(NOT DEFINED MVM_MAY_LINK_${name})
+    message(FATAL_ERROR "room ${name} has no list of what it may link (cmake/room.cmake)")
+  endif()
+  foreach(link ${ROOM_LINKS})
+    if(NOT link IN_LIST MVM_MAY_LINK_${name})
+      message(FATAL_ERROR "room ${name} may not link ${link} (cmake/room.cmake)")
+    endif()
+  endforeach()
+  add_library(${name} STATIC ${ROOM_SOURCES})
+  target_link_libraries(${name} PUBLIC mvm_options ${ROOM_LINKS})
+  if(ROOM_NO_EXCEPTIONS)
+    target_compile_options(${name} PRIVATE -fno-exceptions)
+  endif()
+endfunction()

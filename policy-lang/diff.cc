@@ -1,0 +1,210 @@
+// The order of a difference: what sleeps, is paused or goes, then tenants, then what comes and wakes (docs/language.md, "Diff").
+// One pass over both states, a subject at a time; what has to be written is kept as references until all is known.
+#include "policy-lang/diff.h"
+
+#include <algorithm>
+#include <span>
+
+#include "policy-lang/print.h"
+#include "policy-lang/state_index.h"
+
+namespace mvm::lang {
+namespace {
+
+struct JailNow {
+  std::uint64_t state = kRunning, guest = kAwake;
+  bool operator==(const JailNow&) const = default;
+};
+JailNow now(const Statement& jail) { return {jail_view(jail).state, jail_view(jail).guest}; }
+
+// A statement to be written: `line` with a sign; of a jail, as it is at that moment. A move: of `word`, from -> to.
+struct Item {
+  const Statement* line = nullptr;
+  Sign sign = Sign::kAdd;
+  Word word = Word::kBridge;
+  std::uint8_t first = 0, second = 0;  // jail: state and guest; move: from and to
+};
+
+Statement write(const Item& item) {
+  if (item.sign == Sign::kMove) {
+    Statement move{.sign = Sign::kMove, .word = item.word, .subject = item.line->subject};
+    move.numbers[0] = item.first, move.numbers[1] = item.second;
+    return move;
+  }
+  Statement statement = *item.line;
+  statement.sign = item.sign;
+  if (item.word == Word::kJail) {
+    static const std::size_t state = field_index(Word::kJail, "state"), guest = field_index(Word::kJail, "guest");
+    statement.numbers[state] = item.first, statement.numbers[guest] = item.second;
+  }
+  return statement;
+}
+
+// The same thing, whatever its moves.
+bool same_thing(const Statement& left, const Statement& right) {
+  if (left.word != Word::kJail) return left == right;
+  const auto at_rest = [](const Statement& jail) { return write({&jail, Sign::kNone, Word::kJail}); };
+  return at_rest(left) == at_rest(right);
+}
+
+bool boots_from(const Statement& jail, const Statement* snapshot) {
+  if (snapshot == nullptr || jail_view(jail).boot == kBootCold) return false;
+  return jail_view(jail).boot_digest == snapshot_digest(*snapshot);
+}
+
+// One subject in both states.
+struct Change {
+  const Subject* subject = nullptr;
+  Lines from, to;
+  WordSet touched = 0;  // what is not in both alike, and what needs or uses that; removed where it was, made where it will be
+  [[nodiscard]] bool removes(Word word) const { return from.has(word) && (touched & bit(word)) != 0; }
+  [[nodiscard]] bool adds(Word word) const { return to.has(word) && (touched & bit(word)) != 0; }
+  [[nodiscard]] bool keeps_jail() const { return from.has(Word::kJail) && to.has(Word::kJail) && !removes(Word::kJail); }
+  // A jail goes and leaves a snapshot behind.
+  [[nodiscard]] bool sleeps() const {
+    if (!removes(Word::kJail) || !adds(Word::kSnapshot)) return false;
+    return !to.has(Word::kJail) || boots_from(*to.find(Word::kJail), to.find(Word::kSnapshot));
+  }
+  // A jail comes and uses its snapshot up.
+  [[nodiscard]] bool wakes() const {
+    return adds(Word::kJail) && !to.has(Word::kSnapshot) && boots_from(*to.find(Word::kJail), from.find(Word::kSnapshot));
+  }
+};
+
+// A warm jail whose guest is told something runs meanwhile, on past a snapshot that stands.
+bool runs_past_its_snapshot(const Change& change) {
+  const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
+  return from != nullptr && to != nullptr && now(*from).state == kWarm && now(*from) != now(*to);
+}
+
+// In row order, so what a thing needs or uses is decided before it.
+WordSet touched(const Change& change, WordSet of_tenant) {
+  WordSet touched = of_tenant;
+  for (std::size_t i = 0; i < kPrimitives; ++i) {
+    const Statement *from = change.from.at[i], *to = change.to.at[i];
+    if (from == nullptr && to == nullptr) continue;
+    const Row& r = row(primitive(i));
+    const bool alike = from != nullptr && to != nullptr && same_thing(*from, *to);
+    const bool outrun = r.word == Word::kSnapshot && runs_past_its_snapshot(change);
+    if (!alike || outrun || ((r.needs | r.uses) & touched) != 0) touched |= bit(r.word);
+  }
+  return touched;
+}
+
+class Reader {
+ public:
+  Reader(const Document& from, const Document& to) : from_(from.statements), to_(to.statements) {}
+  [[nodiscard]] bool done() const { return from_.empty() && to_.empty(); }
+  [[nodiscard]] Change next() {
+    const bool first = to_.empty() || (!from_.empty() && from_.front().subject <= to_.front().subject);
+    const Subject& subject = first ? from_.front().subject : to_.front().subject;
+    return {.subject = &subject, .from = take(from_, subject), .to = take(to_, subject)};
+  }
+
+ private:
+  static Lines take(std::span<const Statement>& rest, const Subject& subject) {
+    Lines lines;
+    for (; !rest.empty() && rest.front().subject == subject; rest = rest.subspan(1)) {
+      lines.at[primitive_index(rest.front().word)] = &rest.front();
+      lines.words |= bit(rest.front().word);
+    }
+    return lines;
+  }
+  std::span<const Statement> from_, to_;
+};
+
+using Items = std::vector<Item>;
+
+void moves(Items& out, const Statement& jail, JailNow from, JailNow to) {
+  const auto move = [&](Word word, std::uint64_t& now, std::uint64_t then) {
+    if (now == then) return;
+    out.push_back({&jail, Sign::kMove, word, static_cast<std::uint8_t>(now), static_cast<std::uint8_t>(then)});
+    now = then;
+  };
+  if (from.guest != to.guest) {  // a warm guest hears nothing
+    move(Word::kJail, from.state, kRunning);
+    move(Word::kGuest, from.guest, to.guest);
+  }
+  move(Word::kJail, from.state, to.state);
+}
+
+void signed_line(Items& out, Sign sign, const Statement& line, JailNow jail = {}) {
+  out.push_back({&line, sign, line.word, static_cast<std::uint8_t>(jail.state), static_cast<std::uint8_t>(jail.guest)});
+}
+
+// Last made first; `left_out` are dealt with elsewhere.
+void remove_lines(Items& out, const Change& change, WordSet left_out, JailNow jail = {}) {
+  for (std::size_t i = kPrimitives; i-- > 0;) {
+    const Word word = primitive(i);
+    if (change.removes(word) && (left_out & bit(word)) == 0) signed_line(out, Sign::kRemove, *change.from.at[i], jail);
+  }
+}
+
+void put_to_sleep(Items& out, const Change& change) {
+  const Statement& jail = *change.from.find(Word::kJail);
+  const bool parks = now(jail).state == kRunning;
+  const JailNow asleep{kWarm, parks ? kParked : now(jail).guest};
+  moves(out, jail, now(jail), asleep);
+  if (change.removes(Word::kSnapshot)) signed_line(out, Sign::kRemove, *change.from.find(Word::kSnapshot));
+  signed_line(out, Sign::kAdd, *change.to.find(Word::kSnapshot));
+  remove_lines(out, change, bit(Word::kSnapshot), asleep);
+}
+
+void let_go(Items& out, const Change& change) {
+  if (change.sleeps()) return put_to_sleep(out, change);
+  const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
+  if (change.keeps_jail() && now(*from).state == kRunning && now(*to).state == kWarm) moves(out, *from, now(*from), now(*to));
+  remove_lines(out, change, change.wakes() ? bit(Word::kSnapshot) : 0, from != nullptr ? now(*from) : JailNow{});
+}
+
+void make_jail(Items& out, const Change& change) {
+  const Statement& jail = *change.to.find(Word::kJail);
+  const std::uint64_t guest = jail_view(jail).boot == kBootCold ? kAwake : kParked;
+  const JailNow made{now(jail).guest == guest ? now(jail).state : kRunning, guest};
+  signed_line(out, Sign::kAdd, jail, made);
+  if (change.wakes()) signed_line(out, Sign::kRemove, *change.from.find(Word::kSnapshot));
+  moves(out, jail, made, now(jail));
+}
+
+void bring_about(Items& out, const Change& change) {
+  const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
+  const bool paused = change.keeps_jail() && now(*from).state == kRunning && now(*to).state == kWarm;
+  if (change.keeps_jail() && !paused) moves(out, *from, now(*from), now(*to));
+  const WordSet made_already = change.sleeps() ? bit(Word::kSnapshot) : 0;
+  for (std::size_t i = 0; i < kPrimitives; ++i) {
+    const Word word = primitive(i);
+    if (!change.adds(word) || (made_already & bit(word)) != 0) continue;
+    if (word == Word::kJail) make_jail(out, change);
+    else signed_line(out, Sign::kAdd, *change.to.at[i]);
+  }
+}
+
+}  // namespace
+
+Document diff(const Document& from, const Document& to) {
+  Items instances_go, tenants_go, tenants_come, instances_come;
+  const Subject* tenant = nullptr;
+  WordSet of_tenant = 0;  // what is touched of the tenant that is being read
+  for (Reader reader(from, to); !reader.done();) {
+    Change change = reader.next();
+    if (tenant == nullptr || tenant->tenant != change.subject->tenant) tenant = change.subject, of_tenant = 0;
+    change.touched = touched(change, of_tenant);
+    if (change.subject->kind == SubjectKind::kTenant) {
+      of_tenant = change.touched;
+      remove_lines(tenants_go, change, 0);
+      bring_about(tenants_come, change);
+    } else {
+      let_go(instances_go, change);
+      bring_about(instances_come, change);
+    }
+  }
+  Document plan{Kind::kPlan, to.header, {}};
+  plan.header.base = text_digest(from);
+  plan.statements.reserve(instances_go.size() + tenants_go.size() + tenants_come.size() + instances_come.size());
+  for (const Items* items : {&instances_go, &tenants_go, &tenants_come, &instances_come}) {
+    std::ranges::transform(*items, std::back_inserter(plan.statements), write);
+  }
+  return plan;
+}
+
+}  // namespace mvm::lang

@@ -1,0 +1,185 @@
+#include "policy-lang/state_index.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace mvm::lang {
+namespace {
+
+// Appends the subjects of `statements`, runs of one subject once.
+void append_subjects(std::vector<const Subject*>& subjects, const std::vector<Statement>& statements) {
+  const Subject* last = nullptr;
+  for (const Statement& statement : statements) {
+    if (last == nullptr || statement.subject != *last) subjects.push_back(last = &statement.subject);
+  }
+}
+
+// Every subject that state or plan names, once, in canonical order.
+std::vector<const Subject*> subjects_of(const Document& state, const std::vector<Statement>& plan) {
+  constexpr auto less = [](const Subject* left, const Subject* right) { return *left < *right; };
+  constexpr auto equal = [](const Subject* left, const Subject* right) { return *left == *right; };
+  std::vector<const Subject*> standing, planned, all;
+  append_subjects(standing, state.statements);
+  append_subjects(planned, plan);
+  if (!std::ranges::is_sorted(planned, less)) std::ranges::sort(planned, less);
+  planned.erase(std::unique(planned.begin(), planned.end(), equal), planned.end());
+  all.reserve(standing.size() + planned.size());
+  std::ranges::set_union(standing, planned, std::back_inserter(all), less);
+  return all;
+}
+
+}  // namespace
+
+Totals& Totals::operator+=(const Totals& o) {
+  instances += o.instances, stopped += o.stopped, running += o.running, warm += o.warm;
+  vcpus += o.vcpus, mem += o.mem, disk += o.disk;
+  return *this;
+}
+
+Totals& Totals::operator-=(const Totals& o) {
+  instances -= o.instances, stopped -= o.stopped, running -= o.running, warm -= o.warm;
+  vcpus -= o.vcpus, mem -= o.mem, disk -= o.disk;
+  return *this;
+}
+
+WordSet Tenant::words() const {
+  WordSet words = 0;
+  for (std::size_t i = 0; i < kPrimitives; ++i) {
+    if (counts[i] != 0) words |= bit(primitive(i));
+  }
+  return words;
+}
+
+Totals Instance::share() const {
+  Totals share;
+  share.instances = lines.words != 0;
+  if (const Statement* volume = lines.find(Word::kVolume)) share.disk = volume_view(*volume).mib;
+  if (const Statement* jail = lines.find(Word::kJail)) {
+    const JailView view = jail_view(*jail);
+    share.vcpus = view.vcpus, share.mem = view.mem_mib;
+    share.running = jail_state == kRunning, share.warm = jail_state == kWarm;
+  } else {
+    share.stopped = lines.has(Word::kVolume) || lines.has(Word::kSnapshot);
+  }
+  return share;
+}
+
+StateIndex::StateIndex(const Document& state, const std::vector<Statement>& plan) {
+  const std::vector<const Subject*> subjects = subjects_of(state, plan);
+  instances_.reserve(subjects.size());
+  for (const Subject* subject : subjects) add_subject(*subject);
+  for (const Statement& line : state.statements) put(site(line.subject), line);
+}
+
+void StateIndex::add_subject(const Subject& subject) {
+  if (tenants_.empty() || tenants_.back().name != subject.tenant) tenants_.push_back({.name = subject.tenant});
+  if (subject.kind != SubjectKind::kInstance) return;
+  const auto tenant = static_cast<std::uint32_t>(tenants_.size() - 1);
+  if (pools_.empty() || pools_.back().tenant != tenant || pools_.back().name != subject.pool) {
+    pools_.push_back({.name = subject.pool, .tenant = tenant});
+  }
+  instances_.push_back({.subject = &subject, .tenant = tenant, .pool = static_cast<std::uint32_t>(pools_.size() - 1)});
+}
+
+Site StateIndex::site(const Subject& subject) {
+  if (subject.kind != SubjectKind::kInstance) {
+    if (tenants_[last_tenant_].name != subject.tenant) {
+      last_tenant_ = static_cast<std::size_t>(std::ranges::lower_bound(tenants_, subject.tenant, {}, &Tenant::name) - tenants_.begin());
+    }
+    return {.tenant = &tenants_[last_tenant_]};
+  }
+  if (*instances_[last_instance_].subject != subject) {
+    const auto key = [](const Instance& instance) -> const Subject& { return *instance.subject; };
+    last_instance_ = static_cast<std::size_t>(std::ranges::lower_bound(instances_, subject, {}, key) - instances_.begin());
+  }
+  Instance& instance = instances_[last_instance_];
+  return {.tenant = &tenants_[instance.tenant], .pool = &pools_[instance.pool], .instance = &instance};
+}
+
+void StateIndex::take_out(const Site& site) {
+  tenants_present_ -= site.tenant->present();
+  if (site.instance == nullptr) return;
+  const Totals share = site.instance->share();
+  totals_ -= share, site.tenant->totals -= share, site.pool->totals -= share;
+}
+
+void StateIndex::put_back(const Site& site) {
+  if (site.instance != nullptr) {
+    const Totals share = site.instance->share();
+    totals_ += share, site.tenant->totals += share, site.pool->totals += share;
+  }
+  tenants_present_ += site.tenant->present();
+}
+
+void StateIndex::put(const Site& site, const Statement& line) {
+  take_out(site);
+  const std::size_t index = primitive_index(line.word);
+  site.lines().at[index] = &line;
+  site.lines().words |= bit(line.word);
+  ++site.tenant->counts[index];
+  ++lines_;
+  if (line.word == Word::kJail) {
+    site.instance->jail_state = jail_view(line).state;
+    site.instance->jail_guest = jail_view(line).guest;
+  }
+  put_back(site);
+}
+
+void StateIndex::drop(const Site& site, Word word) {
+  take_out(site);
+  const std::size_t index = primitive_index(word);
+  site.lines().at[index] = nullptr;
+  site.lines().words &= ~bit(word);
+  --site.tenant->counts[index];
+  --lines_;
+  put_back(site);
+}
+
+void StateIndex::move_jail(const Site& site, Word word, std::uint64_t to) {
+  take_out(site);
+  (word == Word::kJail ? site.instance->jail_state : site.instance->jail_guest) = to;
+  put_back(site);
+}
+
+Statement StateIndex::line(const Site& site, Word word) {
+  Statement line = as_line(*site.lines().find(word));
+  if (word == Word::kJail) {
+    static const std::size_t state = field_index(Word::kJail, "state"), guest = field_index(Word::kJail, "guest");
+    line.numbers[state] = site.instance->jail_state;
+    line.numbers[guest] = site.instance->jail_guest;
+  }
+  return line;
+}
+
+std::vector<Statement> StateIndex::statements() {
+  std::vector<Statement> all;
+  all.reserve(lines_);
+  const auto append = [&all](const Site& site) {
+    for (std::size_t i = 0; i < kPrimitives; ++i) {
+      if (site.lines().at[i] != nullptr) all.push_back(line(site, primitive(i)));
+    }
+  };
+  auto instance = instances_.begin();
+  for (std::uint32_t i = 0; i < tenants_.size(); ++i) {
+    append({.tenant = &tenants_[i]});
+    for (; instance != instances_.end() && instance->tenant == i; ++instance) {
+      append({.tenant = &tenants_[i], .pool = &pools_[instance->pool], .instance = &*instance});
+    }
+  }
+  return all;
+}
+
+const Statement* find_line(const Document& sorted, const Subject& subject, Word word) {
+  const auto found = std::ranges::lower_bound(sorted.statements, std::tie(subject, word), {},
+                                              [](const Statement& line) { return std::tie(line.subject, line.word); });
+  const bool hit = found != sorted.statements.end() && found->subject == subject && found->word == word;
+  return hit ? &*found : nullptr;
+}
+
+Statement as_line(const Statement& statement) {
+  Statement line = statement;
+  line.sign = Sign::kNone;
+  return line;
+}
+
+}  // namespace mvm::lang

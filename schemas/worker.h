@@ -1,0 +1,81 @@
+// What the supervisor and its workers say to each other, as plain values. FlatBuffers (schemas/worker.fbs) only carry it,
+// and the one checked decoder of each message is here: unknown words, enums out of range, names that are not names and
+// numbers out of their row's bounds do not come out of it.
+// Channel: SOCK_SEQPACKET socketpair, descriptor 3 of the worker; one message a packet, at most kMaxPacket bytes.
+// Proven by: tests/schemas/worker_test.cc, fuzz/worker_task_fuzz.cc, fuzz/worker_answer_fuzz.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "policy-lang/statement.h"
+
+namespace mvm::wire {
+
+inline constexpr int kChannelFd = 3;
+inline constexpr std::size_t kMaxPacket = 128 * 1024;
+inline constexpr std::size_t kMaxItems = 512;        // inventory items in one answer; `more` says that another follows
+inline constexpr std::size_t kMaxEgress = 64;        // subnets of a task
+inline constexpr std::size_t kMaxErrorText = 256;    // bytes of `tried` and of `on`
+
+enum class Op : std::uint8_t {
+  kMake,       // '+'
+  kUnmake,     // '-'; what is already gone is success. Also how leaks found by an inventory are swept: then the fields are zero,
+               // and what to remove is said by the subject (cgroup, jail) or by place.net and place.slot (bridge, rule, tap)
+  kMove,       // '~'
+  kInventory,  // what is there, from the kernel, whoever made it
+};
+
+// What the supervisor derived for the statement from state and policy; the plan cannot say it. Fields that the word does not
+// need are zero.
+struct Place {
+  std::uint16_t net = 0;
+  Subnet subnet;           // the tenant's
+  Subnet cidr;             // the cluster's
+  std::uint32_t slot = 0;  // the instance's tap
+  std::uint32_t uid = 0;   // and gid, of the microVM
+  std::uint64_t generation = 0;
+  bool operator==(const Place&) const = default;
+};
+
+struct Task {
+  std::uint64_t seq = 0;  // not 0
+  Op op = Op::kInventory;
+  lang::Statement statement;  // its sign is the operation's; kInventory: unused
+  Place place;
+  std::vector<Subnet> egress;  // rule egress=listed: policy's list, at most kMaxEgress
+};
+
+// One thing found. net: bridges by net; taps by net and slot; rules by net. jail: cgroups and jails by subject; a jail whose
+// process is gone but whose directory is left has alive=false.
+struct Item {
+  lang::Word word = lang::Word::kBridge;
+  Subject subject;
+  std::uint16_t net = 0;
+  std::uint32_t slot = 0;
+  bool alive = false;
+  std::uint64_t state = 0;  // jail: kRunning or kWarm
+  bool operator==(const Item&) const = default;
+};
+
+struct Answer {
+  std::uint64_t seq = 0;  // the task's; 0: an event, not an answer
+  bool ok = false;
+  Error error;            // where not ok
+  std::vector<Item> items;
+  bool more = false;
+  Subject ended;          // event: this instance's microVM ended by itself
+};
+
+// Encoders cut an error's text at its limit and replace what is not printable ASCII by '?'.
+[[nodiscard]] std::vector<std::uint8_t> encode(const Task& task);
+[[nodiscard]] Result<Task> decode_task(std::span<const std::uint8_t> bytes);
+[[nodiscard]] std::vector<std::uint8_t> encode(const Answer& answer);
+[[nodiscard]] Result<Answer> decode_answer(std::span<const std::uint8_t> bytes);
+
+}  // namespace mvm::wire
