@@ -1,0 +1,159 @@
+#include "broker/jail/api.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "broker/jail/beneath.h"
+#include "broker/jail/cgroup.h"
+
+namespace mvm::jail {
+namespace {
+
+std::string request_text(std::string_view method, std::string_view path, std::string_view body) {
+  std::string text = std::string(method) + ' ' + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n";
+  if (!body.empty()) {
+    text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
+  return text + "\r\n" + std::string(body);
+}
+
+Status wait_for(int fd, short events, Deadline deadline) {
+  for (;;) {
+    const int left = deadline.left_ms();
+    if (left == 0) return fail(Errc::kTimeout, "wait for the VMM");
+    pollfd ready{fd, events, 0};
+    const int count = poll(&ready, 1, left);
+    const int saved = errno;
+    if (count < 0 && saved != EINTR) return fail_errno(saved, "poll");
+    if (count > 0) return {};
+  }
+}
+
+Status send_all(int fd, std::string_view bytes, Deadline deadline) {
+  while (!bytes.empty()) {
+    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const int saved = errno;
+    if (sent >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (saved == EAGAIN) {
+      if (auto ready = wait_for(fd, POLLOUT, deadline); !ready) return ready;
+    } else if (saved == EPIPE || saved == ECONNRESET) {
+      return fail(Errc::kClosed, "send to the VMM");
+    } else if (saved != EINTR) {
+      return fail_errno(saved, "send to the VMM");
+    }
+  }
+  return {};
+}
+
+// 0: nothing there yet.
+Result<std::size_t> receive_some(int fd, std::array<char, 4096>& buffer) {
+  const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
+  const int saved = errno;
+  if (got > 0) return static_cast<std::size_t>(got);
+  if (got == 0 || saved == ECONNRESET) return fail(Errc::kClosed, "receive from the VMM");
+  if (saved == EAGAIN || saved == EINTR) return 0;
+  return fail_errno(saved, "receive from the VMM");
+}
+
+Result<Response> receive_response(int fd, Deadline deadline) {
+  ResponseParser parser;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    if (auto ready = wait_for(fd, POLLIN, deadline); !ready) return forward(ready.error());
+    const auto got = receive_some(fd, buffer);
+    if (!got) return forward(got.error());
+    if (*got == 0) continue;
+    const auto progress = parser.feed({buffer.data(), *got});
+    if (!progress) return forward(progress.error());
+    if (*progress == ResponseParser::Progress::kDone) return parser.take();
+  }
+}
+
+// The socket's inode itself, so that what is checked is what is connected to.
+Result<Fd> find_socket(int jail_root) {
+  auto inode = open_beneath(jail_root, kApiSocket, O_PATH | O_NOFOLLOW);
+  if (!inode && inode.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "find the API socket", kApiSocket);
+  if (!inode) return inode;
+  struct stat info{};
+  const int read = fstat(inode->get(), &info);
+  const int saved = errno;
+  if (read != 0) return fail_errno(saved, "fstat", kApiSocket);
+  if (!S_ISSOCK(info.st_mode)) return fail(Errc::kDenied, "connect to what is not a socket", kApiSocket);
+  return inode;
+}
+
+Status check_peer(int socket, const Peer& peer) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  const int read = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size);
+  const int saved = errno;
+  if (read != 0) return fail_errno(saved, "SO_PEERCRED", kApiSocket);
+  if (who.uid != peer.uid) return fail(Errc::kDenied, "talk to another uid than the jail's", kApiSocket);
+  const auto members = processes(peer.cgroup);
+  if (!members) return forward(members.error());
+  if (std::ranges::find(*members, who.pid) == members->end()) {
+    return fail(Errc::kDenied, "talk to a process that is not in the instance's cgroup", kApiSocket);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Api> Api::connect(int jail_root, const Peer& peer) {
+  const auto inode = find_socket(jail_root);
+  if (!inode) return forward(inode.error());
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int socket_errno = errno;
+  if (!socket.valid()) return fail_errno(socket_errno, "socket");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string by_fd = "/proc/self/fd/" + std::to_string(inode->get());
+  std::memcpy(address.sun_path, by_fd.c_str(), by_fd.size() + 1);
+  const int connected = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int saved = errno;
+  if (connected != 0 && (saved == ECONNREFUSED || saved == EAGAIN)) return fail(Errc::kNotFound, "connect", kApiSocket);
+  if (connected != 0) return fail_errno(saved, "connect", kApiSocket);
+  if (auto right = check_peer(socket.get(), peer); !right) return forward(right.error());
+  return Api(std::move(socket));
+}
+
+Result<Response> Api::call(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {
+  const auto name_it = [&](Error error) {
+    error.tried = std::string(method) + ' ' + std::string(path) + ": " + error.tried;
+    return forward(std::move(error));
+  };
+  if (auto sent = send_all(socket_.get(), request_text(method, path, body), deadline); !sent) return name_it(sent.error());
+  auto response = receive_response(socket_.get(), deadline);
+  if (!response) return name_it(response.error());
+  return response;
+}
+
+Status Api::change(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {
+  const auto response = call(method, path, body, deadline);
+  if (!response) return forward(response.error());
+  if (response->status == 204) return {};
+  return fail(Errc::kDenied, std::string(method) + ' ' + std::string(path) + ": status " + std::to_string(response->status),
+              quote(response->body));
+}
+
+Result<std::string> Api::version(Deadline deadline) { return field("/version", "firecracker_version", deadline); }
+Result<std::string> Api::state(Deadline deadline) { return field("/", "state", deadline); }
+
+Result<std::string> Api::field(std::string_view path, std::string_view name, Deadline deadline) {
+  const auto response = call("GET", path, {}, deadline);
+  if (!response) return forward(response.error());
+  if (response->status != 200) return fail(Errc::kDenied, "GET " + std::string(path), quote(response->body));
+  return string_field(response->body, name);
+}
+
+}  // namespace mvm::jail

@@ -1,0 +1,53 @@
+// The client side of one VMM's API socket. The VMM may be hostile: it is connected to without following a name it could
+// have changed, it must be the jail's own process, what it answers is parsed by ResponseParser, and every call ends by a
+// deadline (a VMM may never answer).
+// Owns the connection. Proven by: tests/jail/api_test.cc, tests/jail/jail_kernel_test.cc.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "broker/jail/deadline.h"
+#include "broker/jail/http_response.h"
+
+namespace mvm::jail {
+
+inline constexpr const char* kApiSocket = "run/firecracker.socket";  // below the jail's root; /run/... inside
+inline constexpr std::chrono::milliseconds kCallTime{5'000};
+// InstanceStart reads the kernel from disk and sets up KVM; seconds where KVM is emulated.
+inline constexpr std::chrono::milliseconds kStartTime{30'000};
+
+// Who must be at the other end: the jail's uid, and a process of the instance's cgroup.
+struct Peer {
+  uid_t uid = 0;
+  int cgroup = -1;
+};
+
+class Api {
+ public:
+  // A connection to `socket`, which is ours and non-blocking.
+  explicit Api(Fd socket) : socket_(std::move(socket)) {}
+
+  // kNotFound: no socket there yet, or nobody listens yet. kDenied: no socket, or somebody else's.
+  [[nodiscard]] static Result<Api> connect(int jail_root, const Peer& peer);
+
+  // One request and its answer. kTimeout, kClosed, kMalformed, kLimit: the connection is of no more use.
+  [[nodiscard]] Result<Response> call(std::string_view method, std::string_view path, std::string_view body, Deadline deadline);
+
+  // PUT or PATCH that is answered with 204. kDenied: with anything else; what was said is in the error, quoted.
+  [[nodiscard]] Status change(std::string_view method, std::string_view path, std::string_view body, Deadline deadline);
+
+  // "firecracker_version" of GET /version; "state" of GET /.
+  [[nodiscard]] Result<std::string> version(Deadline deadline);
+  [[nodiscard]] Result<std::string> state(Deadline deadline);
+
+ private:
+  [[nodiscard]] Result<std::string> field(std::string_view path, std::string_view name, Deadline deadline);
+  Fd socket_;
+};
+
+}  // namespace mvm::jail

@@ -1,0 +1,117 @@
+#include "broker/jail/executor.h"
+
+#include <algorithm>
+
+namespace mvm::jail {
+
+Result<std::unique_ptr<Executor>> Executor::make(Host host) {
+  auto device = io_device_of(host.state.get());
+  if (!device) return forward(device.error());
+  auto watch = Watch::make();
+  if (!watch) return forward(watch.error());
+  std::unique_ptr<Executor> executor(new Executor(std::move(host), std::move(*device), std::move(*watch)));
+  if (auto watching = executor->watch_all(); !watching) return forward(watching.error());
+  return executor;
+}
+
+Executor::Executor(Host host, std::string io_device, Watch watch)
+    : cgroups_(std::move(host.cgroups), std::move(io_device)),
+      jails_(std::move(host.state), std::move(host.state_path)),
+      microvms_(cgroups_, jails_, std::move(host.firecracker)),
+      watch_(std::move(watch)) {}
+
+// A cgroup that is empty or holds half a make has no microVM to watch; the inventory tells of both.
+Status Executor::watch_all() {
+  const auto instances = cgroups_.list();
+  if (!instances) return forward(instances.error());
+  for (const Subject& instance : *instances) {
+    auto vmm = microvms_.find(instance);
+    if (!vmm && (vmm.error().code == Errc::kNotFound || vmm.error().code == Errc::kBusy)) continue;
+    if (!vmm) return forward(vmm.error());
+    if (auto added = watch_.add(instance, std::move(vmm->pidfd)); !added) return added;
+  }
+  return {};
+}
+
+void Executor::run(const wire::Task& task, const Answerer& answer) {
+  wire::Answer reply;
+  reply.seq = task.seq;
+  if (task.op != wire::Op::kInventory) {
+    const auto done = change(task);
+    reply.ok = done.has_value();
+    if (!done) reply.error = done.error();
+    answer(reply);
+    return;
+  }
+  auto items = inventory();
+  reply.ok = items.has_value();
+  if (!items) reply.error = items.error();
+  for (std::size_t at = 0; items && items->size() - at > wire::kMaxItems; at += wire::kMaxItems) {
+    reply.more = true;
+    const auto first = items->begin() + static_cast<std::ptrdiff_t>(at);
+    reply.items.assign(first, first + static_cast<std::ptrdiff_t>(wire::kMaxItems));
+    answer(reply);
+  }
+  reply.more = false;
+  reply.items.clear();
+  if (items) {
+    const std::size_t last = items->empty() ? 0 : (items->size() - 1) / wire::kMaxItems * wire::kMaxItems;
+    reply.items.assign(items->begin() + static_cast<std::ptrdiff_t>(last), items->end());
+  }
+  answer(reply);
+}
+
+Status Executor::change(const wire::Task& task) {
+  const bool jail = task.statement.word == lang::Word::kJail;
+  if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");
+  if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
+  switch (task.op) {
+    case wire::Op::kMake: return make(task);
+    case wire::Op::kUnmake: return unmake(task);
+    case wire::Op::kMove: return jail ? microvms_.move(task.statement) : fail(Errc::kUnsupported, "move a cgroup");
+    case wire::Op::kInventory: break;
+  }
+  return fail(Errc::kUnsupported, "run an unknown operation");
+}
+
+Status Executor::make(const wire::Task& task) {
+  const Subject& instance = task.statement.subject;
+  if (task.statement.word == lang::Word::kCgroup) return cgroups_.make(instance, lang::cgroup_view(task.statement));
+  auto vmm = microvms_.make(task.statement, task.place);
+  if (!vmm) return forward(vmm.error());
+  return watch_.add(instance, std::move(vmm->pidfd));
+}
+
+Status Executor::unmake(const wire::Task& task) {
+  const Subject& instance = task.statement.subject;
+  watch_.drop(instance);  // its end is asked for, and no event
+  if (task.statement.word == lang::Word::kCgroup) return cgroups_.remove(instance, Deadline(kKillTime));
+  return microvms_.unmake(instance);
+}
+
+Result<std::vector<wire::Item>> Executor::inventory() {
+  const auto anchored = cgroups_.list();
+  if (!anchored) return forward(anchored.error());
+  const auto jailed = jails_.list();
+  if (!jailed) return forward(jailed.error());
+  std::vector<wire::Item> items;
+  for (const Subject& instance : *anchored) {
+    const auto cgroup = cgroups_.open(instance);
+    if (!cgroup) continue;  // removed since
+    const auto living = population(cgroup->get());
+    const bool alive = living && *living == Population::kPopulated;
+    items.push_back({.word = lang::Word::kCgroup, .subject = instance, .alive = alive});
+    // Processes without a jail directory are a jail all the same: one that has to be ended.
+    if (alive && std::ranges::find(*jailed, instance) == jailed->end()) {
+      items.push_back({.word = lang::Word::kJail, .subject = instance});
+    }
+  }
+  for (const Subject& instance : *jailed) {
+    // What does not answer, was never started, or has gone is no microVM that anyone can use.
+    const auto state = microvms_.state(instance);
+    items.push_back({.word = lang::Word::kJail, .subject = instance, .alive = state.has_value(), .state = state.value_or(0)});
+  }
+  return items;
+}
+
+}  // namespace mvm::jail

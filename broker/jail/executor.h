@@ -1,0 +1,50 @@
+// What the jail worker is asked, and what it answers: one task in, one or more answers out. Tasks of different instances may
+// run at once; those of one instance are given one after the other.
+// Owns the cgroups, the jails and the watch. Proven by: tests/jail/jail_kernel_test.cc.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "broker/jail/cgroup.h"
+#include "broker/jail/jail_directory.h"
+#include "broker/jail/microvm.h"
+#include "broker/jail/watch.h"
+#include "schemas/worker.h"
+
+namespace mvm::jail {
+
+// What main() opened, and where it was.
+struct Host {
+  Fd cgroups;               // directory of the delegated cgroup
+  Fd state;                 // the state directory
+  std::string state_path;   // absolute
+  std::string firecracker;  // absolute; the directory of the two binaries
+};
+
+using Answerer = std::function<void(const wire::Answer&)>;
+
+class Executor {
+ public:
+  // Reads which disk the state directory is on, and begins to watch every microVM that is up.
+  [[nodiscard]] static Result<std::unique_ptr<Executor>> make(Host host);
+
+  void run(const wire::Task& task, const Answerer& answer);
+  [[nodiscard]] Watch& watch() { return watch_; }
+
+ private:
+  Executor(Host host, std::string io_device, Watch watch);
+  [[nodiscard]] Status watch_all();
+  [[nodiscard]] Status change(const wire::Task& task);
+  [[nodiscard]] Status make(const wire::Task& task);
+  [[nodiscard]] Status unmake(const wire::Task& task);
+  [[nodiscard]] Result<std::vector<wire::Item>> inventory();
+
+  Cgroups cgroups_;
+  JailDirectories jails_;
+  Microvms microvms_;
+  Watch watch_;
+};
+
+}  // namespace mvm::jail

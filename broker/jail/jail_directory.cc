@@ -1,0 +1,167 @@
+#include "broker/jail/jail_directory.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "broker/jail/beneath.h"
+#include "broker/jail/cgroup.h"
+#include "broker/jail/launch.h"
+
+namespace mvm::jail {
+namespace {
+
+constexpr const char* kJails = "jails";
+constexpr const char* kExecName = "firecracker";  // the jailer names a directory after the executable
+constexpr std::array<const char*, 2> kImageFiles = {"kernel", "rootfs"};
+// What the jailer makes and gives to the uid, innermost first, and at last the root itself.
+constexpr std::array<const char*, 4> kJailFolders = {"run", "dev/net", "dev", "."};
+
+std::vector<std::string> above_jail(const Subject& instance) {
+  return {kJails, std::string(instance.tenant.view()), std::string(instance.pool.view()), kExecName};
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string path;
+  for (const std::string& name : names) path += (path.empty() ? "" : "/") + name;
+  return path;
+}
+
+Result<struct stat> stat_of(int fd, const std::string& name) {
+  struct stat info{};
+  const int read = fstat(fd, &info);
+  const int saved = errno;
+  if (read != 0) return fail_errno(saved, "fstat", name);
+  return info;
+}
+
+Status copy(int from, int directory, const char* name, off_t size) {
+  const Fd to(openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400));
+  const int open_errno = errno;
+  if (!to.valid()) return fail_errno(open_errno, "create", name);
+  while (size > 0) {
+    const ssize_t sent = sendfile(to.get(), from, nullptr, static_cast<std::size_t>(size));
+    const int saved = errno;
+    if (sent < 0) return fail_errno(saved, "copy", name);
+    if (sent == 0) return fail(Errc::kCorrupt, "copy: it has become shorter", name);
+    size -= sent;
+  }
+  if (fchmod(to.get(), 0444) != 0) return fail_errno(errno, "fchmod", name);
+  return {};
+}
+
+// Root's and 0444, so the jail's uid can read it and nothing of the jail can change it, whatever name it gets there.
+Status place_file(int images, const std::string& path, int root, const char* name) {
+  const auto file = open_beneath(images, path, O_RDONLY | O_NOFOLLOW, Mounts::kCross);
+  if (!file && file.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "find the image's file", path);
+  if (!file) return forward(file.error());
+  const auto info = stat_of(file->get(), path);
+  if (!info) return forward(info.error());
+  if (!S_ISREG(info->st_mode) || info->st_uid != 0 || (info->st_mode & 07777) != 0444) {
+    return fail(Errc::kDenied, "use an image that is not root's and 0444", path);
+  }
+  const std::string by_fd = "/proc/self/fd/" + std::to_string(file->get());
+  const int linked = linkat(AT_FDCWD, by_fd.c_str(), root, name, AT_SYMLINK_FOLLOW);
+  const int saved = errno;
+  if (linked == 0) return {};
+  // Another file system, or one with as many links as it takes.
+  if (saved == EXDEV || saved == EMLINK) return copy(file->get(), root, name, info->st_size);
+  return fail_errno(saved, "link into the jail", path);
+}
+
+Status make_log(int root, uid_t uid) {
+  const Fd log(openat(root, kLogFile, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const int saved = errno;
+  if (!log.valid()) return fail_errno(saved, "create", kLogFile);
+  if (fchown(log.get(), uid, uid) != 0) return fail_errno(errno, "fchown", kLogFile);
+  return {};
+}
+
+}  // namespace
+
+std::string JailDirectories::base_path(const Subject& instance) const {
+  auto names = above_jail(instance);
+  names.pop_back();
+  return path_ + "/" + joined(names);
+}
+
+Status JailDirectories::check_path() const {
+  const auto by_path = open_absolute(path_, O_PATH | O_DIRECTORY);
+  if (!by_path) return forward(by_path.error());
+  const auto there = stat_of(by_path->get(), path_);
+  const auto held = stat_of(state_.get(), path_);
+  if (!there || !held) return forward(!there ? there.error() : held.error());
+  if (there->st_dev == held->st_dev && there->st_ino == held->st_ino) return {};
+  return fail(Errc::kDenied, "use a state directory that is no longer at its path", path_);
+}
+
+Result<Fd> JailDirectories::make_root(const Subject& instance) {
+  auto names = above_jail(instance);
+  names.push_back(to_string(instance.instance));
+  names.push_back("root");
+  const std::lock_guard hold(tree_);
+  return make_directories(state_.get(), names);
+}
+
+Status JailDirectories::prepare(const Subject& instance, const Digest& image, uid_t uid) {
+  if (auto same = check_path(); !same) return same;
+  const auto root = make_root(instance);
+  if (!root) return forward(root.error());
+  const std::string image_path = "images/" + to_hex(image.bytes);
+  for (const char* name : kImageFiles) {
+    if (auto placed = place_file(state_.get(), image_path + "/" + name, root->get(), name); !placed) return placed;
+  }
+  return make_log(root->get(), uid);
+}
+
+Result<Fd> JailDirectories::open_root(const Subject& instance) const {
+  auto names = above_jail(instance);
+  names.push_back(to_string(instance.instance));
+  names.push_back("root");
+  auto root = open_beneath(state_.get(), joined(names), O_RDONLY | O_DIRECTORY);
+  if (!root && root.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "open the jail", to_string(instance));
+  return root;
+}
+
+Status JailDirectories::remove(const Subject& instance) {
+  const auto names = above_jail(instance);
+  const auto above = open_beneath(state_.get(), joined(names), O_RDONLY | O_DIRECTORY);
+  if (!above && above.error().sys_errno == ENOENT) return {};
+  if (!above) return forward(above.error());
+  if (auto removed = remove_tree(above->get(), to_string(instance.instance)); !removed) return removed;
+  const std::lock_guard hold(tree_);
+  prune(state_.get(), names);
+  return {};
+}
+
+Result<std::vector<Subject>> JailDirectories::list() const {
+  const auto jails = open_beneath(state_.get(), kJails, O_RDONLY | O_DIRECTORY);
+  if (!jails && jails.error().sys_errno == ENOENT) return std::vector<Subject>{};
+  if (!jails) return forward(jails.error());
+  return instances_below(jails->get(), kExecName);
+}
+
+Status close_jail(int root) {
+  for (const char* name : kJailFolders) {
+    const auto folder = open_beneath(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!folder) return forward(folder.error());
+    if (fchown(folder->get(), 0, 0) != 0) return fail_errno(errno, "take a folder from the jail", name);
+    if (fchmod(folder->get(), 0711) != 0) return fail_errno(errno, "close a folder of the jail", name);
+  }
+  return {};
+}
+
+Result<uid_t> jail_uid(int root) {
+  const auto log = open_beneath(root, kLogFile, O_PATH | O_NOFOLLOW);
+  if (!log) return forward(log.error());
+  const auto info = stat_of(log->get(), kLogFile);
+  if (!info) return forward(info.error());
+  if (info->st_uid == 0) return fail(Errc::kCorrupt, "find whose jail it is", kLogFile);
+  return info->st_uid;
+}
+
+}  // namespace mvm::jail

@@ -1,0 +1,185 @@
+#include "broker/jail/microvm.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "broker/jail/beneath.h"
+#include "broker/jail/launch.h"
+#include "broker/jail/requests.h"
+
+namespace mvm::jail {
+namespace {
+
+// A binary that root alone can change, reached by no symlink; the jailer follows its path once more (v1.16.1), and can then
+// reach nothing else.
+Result<Fd> open_binary(const std::string& path) {
+  auto file = open_absolute(path, O_PATH);
+  if (!file) return file;
+  struct stat info{};
+  const int read = fstat(file->get(), &info);
+  const int saved = errno;
+  if (read != 0) return fail_errno(saved, "fstat", path);
+  if (!S_ISREG(info.st_mode) || info.st_uid != 0 || (info.st_mode & 022) != 0 || (info.st_mode & 0111) == 0) {
+    return fail(Errc::kDenied, "run a binary that is not root's alone", path);
+  }
+  return file;
+}
+
+// KVM puts a kernel thread of each VM (kvm-nx-lpage-recovery) into the cgroup of whoever made the VM. Such a thread has no
+// memory of its own, nor has a process that has ended: the first number of statm (proc(5)) is 0.
+bool has_memory(pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/statm";
+  const Fd statm(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char first = '0';
+  return statm.valid() && read(statm.get(), &first, 1) == 1 && first != '0';
+}
+
+// The pidfd of a process that is certainly in the cgroup: opened by number, and then looked for once more.
+Result<Vmm> vmm_in(int cgroup) {
+  auto members = processes(cgroup);
+  if (!members) return forward(members.error());
+  std::erase_if(*members, [](pid_t pid) { return !has_memory(pid); });
+  if (members->empty()) return fail(Errc::kNotFound, "find the microVM's process");
+  if (members->size() > 1) return fail(Errc::kBusy, "find one process: the cgroup has " + std::to_string(members->size()));
+  const pid_t pid = members->front();
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const int saved = errno;
+  if (!pidfd.valid() && saved == ESRCH) return fail(Errc::kNotFound, "find the microVM's process");
+  if (!pidfd.valid()) return fail_errno(saved, "pidfd_open");
+  const auto again = processes(cgroup);
+  if (!again) return forward(again.error());
+  if (std::ranges::find(*again, pid) == again->end()) return fail(Errc::kNotFound, "find the microVM's process");
+  return Vmm{std::move(pidfd)};
+}
+
+// Firecracker listens some milliseconds after the jailer has gone.
+Result<Api> wait_for_api(int root, const Peer& peer, const Said& said) {
+  const Deadline deadline(kListenTime);
+  for (;;) {
+    auto api = Api::connect(root, peer);
+    if (api || api.error().code != Errc::kNotFound) return api;
+    const auto left = population(peer.cgroup);
+    if (!left) return forward(left.error());
+    if (*left == Population::kEmpty) return fail(Errc::kClosed, "wait for the VMM, which has ended", said.quoted());
+    if (deadline.passed()) return fail(Errc::kTimeout, "wait for the VMM to listen", said.quoted());
+    const timespec pause{0, 2'000'000};
+    (void)nanosleep(&pause, nullptr);
+  }
+}
+
+Status send(Api& api, const Request& request, std::chrono::milliseconds time = kCallTime) {
+  return api.change(request.method, request.path, request.body, Deadline(time));
+}
+
+Status configure(Api& api, const lang::Statement& jail, const wire::Place& place) {
+  const auto version = api.version(Deadline(kCallTime));
+  if (!version) return forward(version.error());
+  if (auto supported = check_version(*version); !supported) return supported;
+  for (const Request& request : configuration(jail, place)) {
+    if (auto done = send(api, request); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place) {
+  const auto view = lang::jail_view(jail);
+  if (view.boot != lang::kBootCold) return fail(Errc::kUnsupported, "boot from a snapshot", to_string(jail.subject));
+  if (place.uid == 0) return fail(Errc::kDenied, "jail a microVM as root", to_string(jail.subject));
+  const auto cgroup = cgroups_.open(jail.subject);
+  if (!cgroup) return forward(cgroup.error());
+  const auto living = population(cgroup->get());
+  if (!living) return forward(living.error());
+  if (*living == Population::kPopulated) return fail(Errc::kBusy, "make a jail: its cgroup has processes", to_string(jail.subject));
+  // What is left of a jail whose process has gone; nothing lives in it.
+  if (auto clean = jails_.remove(jail.subject); !clean) return forward(clean.error());
+  auto built = build(jail, place, cgroup->get());
+  if (built) return built;
+  if (auto undone = unmake(jail.subject); !undone) {
+    Error both = built.error();
+    both.tried += "; and undoing it failed: " + undone.error().message();
+    return forward(std::move(both));
+  }
+  return built;
+}
+
+Result<Vmm> Microvms::build(const lang::Statement& jail, const wire::Place& place, int cgroup) {
+  if (auto ready = jails_.prepare(jail.subject, lang::jail_view(jail).image, place.uid); !ready) return forward(ready.error());
+  const auto said = Said::make();
+  if (!said) return forward(said.error());
+  if (auto launched = launch(jail.subject, place, cgroup, *said); !launched) return forward(launched.error());
+  const auto root = jails_.open_root(jail.subject);
+  if (!root) return forward(root.error());
+  auto api = wait_for_api(root->get(), {place.uid, cgroup}, *said);
+  if (!api) return forward(api.error());
+  if (auto configured = configure(*api, jail, place); !configured) return forward(configured.error());
+  if (auto closed = close_jail(root->get()); !closed) return forward(closed.error());
+  if (auto started = send(*api, start(), kStartTime); !started) return forward(started.error());
+  if (lang::jail_view(jail).state == lang::kWarm) {
+    if (auto paused = send(*api, pause()); !paused) return forward(paused.error());
+  }
+  return vmm_in(cgroup);
+}
+
+Status Microvms::launch(const Subject& instance, const wire::Place& place, int cgroup, const Said& said) {
+  const auto jailer = open_binary(firecracker_ + "/jailer");
+  if (!jailer) return forward(jailer.error());
+  const std::string firecracker = firecracker_ + "/firecracker";
+  if (auto usable = open_binary(firecracker); !usable) return forward(usable.error());
+  const auto leaf = make_leaf(cgroup);
+  if (!leaf) return forward(leaf.error());
+  const auto command = jailer_command({instance.instance, firecracker, jails_.base_path(instance), place.uid});
+  return run_jailer(jailer->get(), leaf->get(), command, said, Deadline(kJailerTime));
+}
+
+Status Microvms::unmake(const Subject& instance) {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup && cgroup.error().code != Errc::kNotFound) return forward(cgroup.error());
+  if (cgroup) {
+    if (auto killed = kill_all(cgroup->get(), Deadline(kKillTime)); !killed) return killed;
+  }
+  return jails_.remove(instance);
+}
+
+Status Microvms::move(const lang::Statement& jail) {
+  const auto cgroup = cgroups_.open(jail.subject);
+  if (!cgroup) return forward(cgroup.error());
+  auto api = connect(jail.subject, cgroup->get());
+  if (!api) return forward(api.error());
+  return send(*api, jail.numbers[1] == lang::kWarm ? pause() : resume());
+}
+
+Result<Api> Microvms::connect(const Subject& instance, int cgroup) const {
+  const auto root = jails_.open_root(instance);
+  if (!root) return forward(root.error());
+  const auto uid = jail_uid(root->get());
+  if (!uid) return forward(uid.error());
+  return Api::connect(root->get(), {*uid, cgroup});
+}
+
+Result<Vmm> Microvms::find(const Subject& instance) const {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup) return forward(cgroup.error());
+  return vmm_in(cgroup->get());
+}
+
+Result<std::uint64_t> Microvms::state(const Subject& instance) const {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup) return forward(cgroup.error());
+  auto api = connect(instance, cgroup->get());
+  if (!api) return forward(api.error());
+  const auto state = api->state(Deadline(kCallTime));
+  if (!state) return forward(state.error());
+  if (*state == "Running") return lang::kRunning;
+  if (*state == "Paused") return lang::kWarm;
+  return fail(Errc::kDenied, "take a microVM that is " + quote(*state), to_string(instance));
+}
+
+}  // namespace mvm::jail

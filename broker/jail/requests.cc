@@ -1,0 +1,114 @@
+#include "broker/jail/requests.h"
+
+#include <array>
+#include <charconv>
+
+#include "base/derived.h"
+
+namespace mvm::jail {
+namespace {
+
+constexpr std::uint64_t kOldestMajor = 1, kOldestMinor = 10;
+constexpr std::uint64_t kRefillMs = 1000;
+
+// {"name":{"size":N,"refill_time":1000},...}
+struct Bucket {
+  std::string_view name;
+  std::uint64_t size;
+};
+std::string limiter(std::initializer_list<Bucket> buckets) {
+  std::string text;
+  for (const Bucket& bucket : buckets) {
+    text += (text.empty() ? "{\"" : ",\"") + std::string(bucket.name) + "\":{\"size\":" + std::to_string(bucket.size) +
+            ",\"refill_time\":" + std::to_string(kRefillMs) + "}";
+  }
+  return text + "}";
+}
+
+std::string netmask(const Subnet& subnet) {
+  return ipv4_to_string(static_cast<std::uint32_t>(~std::uint64_t{0} << (32 - subnet.prefix)));
+}
+
+Request machine_config(const lang::JailView& jail) {
+  return {"PUT", "/machine-config",
+          "{\"vcpu_count\":" + std::to_string(jail.vcpus) + ",\"mem_size_mib\":" + std::to_string(jail.mem_mib) +
+              ",\"smt\":false,\"track_dirty_pages\":false}"};
+}
+
+Request boot_source(const wire::Place& place) {
+  return {"PUT", "/boot-source", "{\"kernel_image_path\":\"/kernel\",\"boot_args\":\"" + boot_args(place) + "\"}"};
+}
+
+Request root_drive() {
+  return {"PUT", "/drives/rootfs",
+          "{\"drive_id\":\"rootfs\",\"path_on_host\":\"/rootfs\",\"is_root_device\":true,\"is_read_only\":true,"
+          "\"cache_type\":\"Unsafe\",\"rate_limiter\":" +
+              limiter({{"bandwidth", kDriveBytes}, {"ops", kDriveOps}}) + "}"};
+}
+
+Request network_interface(const wire::Place& place) {
+  const std::string rate = limiter({{"bandwidth", kNetBytes}, {"ops", kNetPackets}});
+  return {"PUT", "/network-interfaces/eth0",
+          "{\"iface_id\":\"eth0\",\"host_dev_name\":\"" + tap_name(place.net, place.slot) + "\",\"guest_mac\":\"" +
+              mac_to_string(instance_mac(place.net, place.slot)) + "\",\"rx_rate_limiter\":" + rate +
+              ",\"tx_rate_limiter\":" + rate + "}"};
+}
+
+// A slot is at least 3, and so is a guest's context id (vsock(7)); the host never routes by it, as each VMM has its own socket.
+Request vsock(const wire::Place& place) {
+  return {"PUT", "/vsock", "{\"guest_cid\":" + std::to_string(place.slot) + ",\"uds_path\":\"/run/v.sock\"}"};
+}
+
+Request mmds_config() {
+  return {"PUT", "/mmds/config", "{\"version\":\"V2\",\"network_interfaces\":[\"eth0\"]}"};
+}
+
+// Strings only: what a guest asks for as plain text, MMDS gives for strings alone.
+Request mmds(const Subject& instance, const wire::Place& place) {
+  return {"PUT", "/mmds",
+          "{\"mvm\":{\"tenant\":\"" + std::string(instance.tenant.view()) + "\",\"pool\":\"" + std::string(instance.pool.view()) +
+              "\",\"instance\":\"" + to_string(instance.instance) + "\",\"slot\":\"" + std::to_string(place.slot) +
+              "\",\"address\":\"" + ipv4_to_string(slot_address(place.subnet, place.slot)) + "\",\"generation\":\"" +
+              std::to_string(place.generation) + "\"}}"};
+}
+
+Request entropy() {
+  return {"PUT", "/entropy", "{\"rate_limiter\":" + limiter({{"bandwidth", kEntropyBytes}}) + "}"};
+}
+
+}  // namespace
+
+std::string boot_args(const wire::Place& place) {
+  return "reboot=k panic=1 pci=off 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd quiet loglevel=1 "
+         "random.trust_cpu=on swiotlb=noforce net.ifnames=0 ipv6.disable=1 ip=" +
+         ipv4_to_string(slot_address(place.subnet, place.slot)) + "::" + ipv4_to_string(gateway_address(place.subnet)) + ":" +
+         netmask(place.subnet) + "::eth0:off";
+}
+
+std::vector<Request> configuration(const lang::Statement& jail, const wire::Place& place) {
+  return {machine_config(lang::jail_view(jail)), boot_source(place), root_drive(), network_interface(place), vsock(place),
+          mmds_config(), mmds(jail.subject, place), entropy()};
+}
+
+Request start() { return {"PUT", "/actions", "{\"action_type\":\"InstanceStart\"}"}; }
+Request pause() { return {"PATCH", "/vm", "{\"state\":\"Paused\"}"}; }
+Request resume() { return {"PATCH", "/vm", "{\"state\":\"Resumed\"}"}; }
+
+Status check_version(std::string_view version) {
+  std::array<std::uint64_t, 3> parts{};
+  const char* at = version.data();
+  const char* const end = at + version.size();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0 && (at == end || *at++ != '.')) return fail(Errc::kUnsupported, "read Firecracker's version", std::string(version));
+    const auto [next, error] = std::from_chars(at, end, parts[i]);
+    if (error != std::errc()) return fail(Errc::kUnsupported, "read Firecracker's version", std::string(version));
+    at = next;
+  }
+  if (at != end && *at != '-') return fail(Errc::kUnsupported, "read Firecracker's version", std::string(version));
+  if (parts[0] < kOldestMajor || (parts[0] == kOldestMajor && parts[1] < kOldestMinor)) {
+    return fail(Errc::kUnsupported, "use a Firecracker older than v1.10", std::string(version));
+  }
+  return {};
+}
+
+}  // namespace mvm::jail

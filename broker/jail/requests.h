@@ -1,0 +1,44 @@
+// What is asked of Firecracker to make a microVM, as bytes. Fixed templates, filled with numbers and with names that are
+// already checked ids, so nothing needs escaping. Held to firecracker's API description, v1.16.1. Pure.
+// Proven by: tests/jail/requests_test.cc (byte for byte), and by every request meeting the double's table.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "policy-lang/statement.h"
+#include "schemas/worker.h"
+
+namespace mvm::jail {
+
+struct Request {
+  std::string method;
+  std::string path;
+  std::string body;
+  bool operator==(const Request&) const = default;
+};
+
+// Token buckets for one microVM: bytes and operations that refill every second. An instance that needs more is on a node
+// whose cgroup lines (io) bound it as well; these keep one guest from flooding the VMM's thread and the host's queues.
+inline constexpr std::uint64_t kNetBytes = 256ull << 20;
+inline constexpr std::uint64_t kNetPackets = 200'000;
+inline constexpr std::uint64_t kDriveBytes = 512ull << 20;
+inline constexpr std::uint64_t kDriveOps = 50'000;
+inline constexpr std::uint64_t kEntropyBytes = 64ull << 10;
+
+// The guest's kernel command line. Serial console off (8250.nr_uarts=0), its address by ip= (nfsroot.txt); no acpi=off, the
+// guest finds its devices by ACPI. Firecracker adds root= for the root drive.
+[[nodiscard]] std::string boot_args(const wire::Place& place);
+
+// All that comes before InstanceStart, in order.
+[[nodiscard]] std::vector<Request> configuration(const lang::Statement& jail, const wire::Place& place);
+[[nodiscard]] Request start();
+[[nodiscard]] Request pause();
+[[nodiscard]] Request resume();
+
+// kUnsupported: older than v1.10, or not a version ("1.16.1", with an optional "-suffix").
+[[nodiscard]] Status check_version(std::string_view version);
+
+}  // namespace mvm::jail

@@ -1,0 +1,18 @@
+// One task in, its answers out: which executor runs it. Proven by: tests/net/checked_test.cc and every test that runs a task.
+#pragma once
+
+#include <vector>
+
+#include "broker/net/executors.h"
+#include "schemas/worker.h"
+
+namespace mvm::net {
+
+// One answer; of an inventory as many as its items need, `more` on all but the last. kUnsupported for what this worker does
+// not do.
+[[nodiscard]] std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task);
+
+// Items in answers of at most kMaxItems.
+[[nodiscard]] std::vector<wire::Answer> pages(std::uint64_t seq, const std::vector<wire::Item>& items);
+
+}  // namespace mvm::net

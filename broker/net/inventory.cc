@@ -1,0 +1,130 @@
+#include <net/if.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/derived.h"
+#include "broker/net/elements.h"
+#include "broker/net/executors.h"
+#include "broker/net/links.h"
+#include "policy-lang/table.h"
+
+namespace mvm::net {
+namespace {
+
+struct TapName {
+  std::uint16_t net;
+  std::uint32_t slot;
+};
+
+// The number at the front of the text, which is taken off it.
+template <class T>
+std::optional<T> take_number(std::string_view& text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{}) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+// Names are read back by making them again: what does not come out the same is not a name of ours.
+std::optional<std::uint16_t> net_of_bridge(std::string_view name) {
+  std::string_view rest = name;
+  constexpr std::string_view kPrefix = "br-tenant-";
+  if (!rest.starts_with(kPrefix)) return std::nullopt;
+  rest.remove_prefix(kPrefix.size());
+  const auto net = take_number<std::uint16_t>(rest);
+  if (!net || *net > lang::kMaxNet || bridge_name(*net) != name) return std::nullopt;
+  return net;
+}
+
+std::optional<TapName> read_tap_name(std::string_view name) {
+  std::string_view rest = name;
+  if (!rest.starts_with("tn")) return std::nullopt;
+  rest.remove_prefix(2);
+  const auto net = take_number<std::uint16_t>(rest);
+  if (!net || *net > lang::kMaxNet || !rest.starts_with('i')) return std::nullopt;
+  rest.remove_prefix(1);
+  const auto slot = take_number<std::uint32_t>(rest);
+  if (!slot || tap_name(*net, *slot) != name) return std::nullopt;
+  return TapName{*net, *slot};
+}
+
+// Found, and whether it is whole; ordered so that what hangs on a bridge comes behind all bridges.
+using Found = std::map<std::pair<std::uint16_t, std::uint32_t>, bool>;
+
+void append(std::vector<wire::Item>& items, lang::Word word, const Found& found) {
+  for (const auto& [at, alive] : found) items.push_back({word, {}, at.first, at.second, alive, 0});
+}
+
+// Links of ours make a thing whole, elements without the link a part of one.
+struct Finds {
+  Found bridges, rules, taps;
+  std::map<std::uint16_t, std::uint32_t> bridge_index;
+};
+
+Status find_bridges(Kernel& kernel, Finds& finds) {
+  const Result<std::vector<Link>> links = links_of_kind(kernel.route, "bridge");
+  if (!links) return forward(links.error());
+  const Result<std::vector<Element>> within = read_set(kernel.nft, kWithin);
+  if (!within) return forward(within.error());
+  for (const Element& element : *within)
+    if (const auto net = net_of_bridge(interface_of(element))) finds.bridges.emplace(std::pair{*net, 0U}, false);
+  for (const Link& link : *links) {
+    const auto net = net_of_bridge(link.name);
+    if (!net || !is_ours(link)) continue;
+    const auto known = finds.bridges.find({*net, 0U});
+    finds.bridge_index[*net] = link.index;
+    // A bridge that is up and that the rules do not know is no more whole than the other way round.
+    const bool alive = known != finds.bridges.end() && (link.flags & IFF_UP) != 0;
+    finds.bridges[{*net, 0U}] = alive;
+  }
+  return {};
+}
+
+Status find_taps(Kernel& kernel, Finds& finds) {
+  const Result<std::vector<Link>> links = links_of_kind(kernel.route, "tun");
+  if (!links) return forward(links.error());
+  const Result<std::vector<Element>> sources = read_set(kernel.nft, kSources);
+  if (!sources) return forward(sources.error());
+  for (const Element& element : *sources)
+    if (const auto tap = read_tap_name(interface_of(element))) finds.taps.emplace(std::pair{tap->net, tap->slot}, false);
+  for (const Link& link : *links) {
+    const auto tap = read_tap_name(link.name);
+    if (!tap || !is_ours(link)) continue;
+    const auto bridge = finds.bridge_index.find(tap->net);
+    const bool own = bridge != finds.bridge_index.end() && link.master == bridge->second;
+    const bool guarded = finds.taps.contains({tap->net, tap->slot});
+    finds.taps[{tap->net, tap->slot}] = own && guarded && (link.flags & IFF_UP) != 0;
+  }
+  return {};
+}
+
+Status find_rules(Kernel& kernel, Finds& finds) {
+  const Result<std::vector<Element>> egress = read_set(kernel.nft, kEgress);
+  if (!egress) return forward(egress.error());
+  for (const Element& element : *egress)
+    if (const auto net = net_of_bridge(interface_of(element)))
+      finds.rules[{*net, 0U}] = finds.bridge_index.contains(*net);
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<wire::Item>> inventory(Kernel& kernel) {
+  Finds finds;
+  Status found = find_bridges(kernel, finds);
+  if (found) found = find_taps(kernel, finds);
+  if (found) found = find_rules(kernel, finds);
+  if (!found) return forward(std::move(found.error()));
+  std::vector<wire::Item> items;
+  append(items, lang::Word::kBridge, finds.bridges);
+  append(items, lang::Word::kRule, finds.rules);
+  append(items, lang::Word::kTap, finds.taps);
+  return items;
+}
+
+}  // namespace mvm::net

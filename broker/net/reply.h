@@ -1,0 +1,78 @@
+// What the kernel answers over netlink, decoded: acknowledgements, links, set elements, forwarding. Every length is checked
+// and whatever does not fit is kMalformed. Pure; links no netlink library, so that it can be fuzzed as it is.
+// Formats: Documentation/userspace-api/netlink/intro.rst; uapi linux/{netlink,rtnetlink,if_link,if_tun,netconf}.h and
+// linux/netfilter/nf_tables.h.
+// Proven by: tests/net/reply_test.cc, fuzz/netlink_reply_fuzz.cc.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "broker/net/attributes.h"
+
+namespace mvm::net {
+
+inline constexpr std::size_t kMaxReplies = 8192;     // messages in one datagram
+inline constexpr std::size_t kMaxReplyText = 200;    // bytes kept of what the kernel says in words
+
+enum class ReplyKind : std::uint8_t { kAnswered, kDone, kData };
+
+// One message of the kernel. `body` is behind the header, borrowed from the datagram.
+struct Reply {
+  ReplyKind kind = ReplyKind::kData;
+  std::uint32_t seq = 0;
+  std::uint16_t type = 0;
+  bool interrupted = false;  // the table changed while it was dumped (NLM_F_DUMP_INTR): what was read may be torn
+  int error = 0;             // errno, positive; 0: success. Of kAnswered and kDone
+  std::string text;          // NLMSGERR_ATTR_MSG: what the kernel says about the error, printable ASCII
+  Bytes body;
+};
+
+// The messages of one datagram, in order. kMalformed where a length does not fit, kLimit above kMaxReplies.
+[[nodiscard]] Result<std::vector<Reply>> decode_replies(Bytes datagram);
+
+struct TunState {
+  bool present = false;  // the link is a tun device
+  bool tap = false;
+  bool packet_info = false;
+  bool vnet_header = false;
+  bool persistent = false;
+  std::uint32_t owner = ~std::uint32_t{0};  // ~0: none
+  std::uint32_t group = ~std::uint32_t{0};
+  bool operator==(const TunState&) const = default;
+};
+
+struct Link {
+  std::uint32_t index = 0;
+  std::uint32_t flags = 0;  // IFF_*
+  std::uint32_t master = 0;
+  std::uint32_t group = 0;
+  std::string name;
+  std::string alias;
+  std::string kind;  // IFLA_INFO_KIND
+  std::array<std::uint8_t, 6> mac{};
+  TunState tun;
+};
+
+// The body of RTM_NEWLINK.
+[[nodiscard]] Result<Link> decode_link(Bytes body);
+
+struct Element {
+  std::vector<std::uint8_t> key;
+  std::vector<std::uint8_t> key_end;  // of a range in a set of concatenations
+  bool interval_end = false;          // closes the range before it
+  std::uint32_t verdict = 0;          // NF_DROP, NF_ACCEPT, NFT_GOTO, ... of a verdict map
+  std::string object;                 // of an object map
+};
+
+// The body of NFT_MSG_NEWSETELEM.
+[[nodiscard]] Result<std::vector<Element>> decode_elements(Bytes body);
+
+// The body of RTM_NEWNETCONF: whether IPv4 is forwarded. kNotFound where it does not say.
+[[nodiscard]] Result<bool> decode_forwarding(Bytes body);
+
+}  // namespace mvm::net

@@ -1,0 +1,36 @@
+// The rules, the same for every tenant: made with the first bridge, removed with the last. What differs between tenants is in
+// sets and maps (elements.h). As `nft list ruleset` shows it, see docs/net-rules.md.
+//
+// table inet mvm: what comes in by a link of ours, or would leave by one, is dropped unless a set or map says otherwise.
+//   within   (in . out)       the tenant's own bridge twice: bridged frames seen here by br_netfilter
+//   closed   (address)        the cluster's subnet, and addresses that are nobody's: never reached from a tenant
+//   egress   (in : verdict)   drop, accept (NAT), or go to `listed`; a tenant without an element is dropped
+//   allowed  (in . address)   what egress=listed may reach
+//   replies  (bridge)         tenants with egress: their connections are answered, and masqueraded
+//   packets, bytes, connections (in : limit)   the tenant's rates
+// table bridge mvm: a frame comes in by a tap of ours only with its slot's MAC and IPv4 address, as IPv4 or as ARP.
+//   sources  (tap . MAC . address)
+// Proven by: tests/net/packets_test.cc (each rule taken away is seen), tests/net/rule_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "broker/net/batch.h"
+
+namespace mvm::net {
+
+inline constexpr const char* kTable = "mvm";
+
+// nftables works in one transaction from begin to end: all of it or nothing.
+void begin_transaction(Batch& batch);
+void end_transaction(Batch& batch);
+
+// nfgenmsg and type of an nftables message; `family` is NFPROTO_*, `what` an NFT_MSG_*.
+nlmsghdr* add_nft(Batch& batch, std::uint16_t what, std::uint8_t family, std::uint16_t flags, Label label);
+
+// Both tables with their sets, chains and rules. The kernel refuses with EEXIST where they are there.
+void put_tables(Batch& batch);
+// kNotFound where they are not there.
+void put_delete_tables(Batch& batch);
+
+}  // namespace mvm::net

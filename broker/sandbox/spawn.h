@@ -1,0 +1,44 @@
+// Starts a worker: an executable of its own, under its own user, with a socketpair to us and nothing else of ours.
+// For the supervisor, at start, while it is root and has one thread. Owns the processes through Worker's pidfd.
+// Proven by: tests/sandbox/spawn_test.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "broker/sandbox/grants.h"
+#include "broker/sandbox/identity.h"
+
+namespace mvm::sandbox {
+
+inline constexpr int kChannelFd = 3;     // in the worker: its end of the channel
+inline constexpr int kFirstExtraFd = 4;  // in the worker: the first of SpawnRequest::extra
+inline constexpr std::size_t kMaxExtraFds = 8;
+inline constexpr std::size_t kMaxArguments = 8;
+
+enum class Channel : std::uint8_t { kStream, kSeqpacket };
+
+struct SpawnRequest {
+  int executable = -1;  // opened by the caller, O_PATH will do; what is run is this file and no path
+  const Grants& grants;
+  User user;
+  Channel channel = Channel::kSeqpacket;
+  std::span<const int> extra = {};               // given to the worker as 4, 5, ...
+  std::span<const std::string> arguments = {};   // after argv[0], which is grants.process
+};
+
+struct Worker {
+  Fd channel;  // ours; non-blocking is up to us. Readable at EOF when the worker is gone
+  Fd pidfd;    // readable when the worker is gone; to be waited for with waitid(P_PIDFD)
+};
+
+// The worker starts in "/", in a session of its own, with an empty environment, /dev/null as 0 and 1, our stderr as 2, its
+// channel as 3, `extra` behind it and no other descriptor. It is killed when we die. Returns once its execve has
+// succeeded; every step before that which fails is the error.
+[[nodiscard]] Result<Worker> spawn(const SpawnRequest& request);
+
+}  // namespace mvm::sandbox

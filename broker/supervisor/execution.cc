@@ -1,0 +1,257 @@
+#include "broker/supervisor/execution.h"
+
+#include <algorithm>
+
+#include "policy-lang/diff.h"
+#include "policy-lang/print.h"
+
+namespace mvm::supervisor {
+
+using lang::Sign;
+using lang::Statement;
+using lang::Word;
+
+Execution::Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection)
+    : host_(host),
+      plan_(std::move(plan)),
+      projection_(std::move(projection)),
+      digest_(lang::text_digest(plan_.plan())),
+      schedule_(plan_.plan().statements),
+      outcomes_(plan_.plan().statements.size(), Outcome::kPending) {}
+
+Status Execution::start() {
+  if (auto started = host_.journal.start(lang::print(plan_.plan()), digest_); !started) return started;
+  host_.state.header.generation = plan_.plan().header.generation;
+  host_.state.header.has_desired = true;
+  host_.state.header.desired = plan_.plan().header.desired;
+  if (auto wrote = host_.records.write_header(host_.state); !wrote) return wrote;
+  return pump();
+}
+
+Status Execution::pump() {
+  while (in_flight_.size() < kMaxInFlight) {
+    if (verify_again_) {
+      if (!in_flight_.empty() || !undos_.empty()) return {};
+      if (auto verified = verify_rest(); !verified) return verified;
+      continue;
+    }
+    const auto next = schedule_.start_next();
+    if (!next) return {};
+    if (auto started = start_forward(*next); !started) return started;
+  }
+  return {};
+}
+
+Status Execution::start_forward(Index index) {
+  if (auto said = say(index, wire::Phase::kStarted); !said) return said;
+  if (auto marked = host_.journal.mark({index, Point::kBegin}, keep_of(at(index).word)); !marked) return marked;
+  return send(index, Direction::kForward, at(index));
+}
+
+Status Execution::send(Index index, Direction direction, const Statement& statement) {
+  auto task = task_of(statement, host_.state, host_.policy);
+  if (!task) return direction == Direction::kForward ? failed(index, task.error()) : not_undone(index, task.error());
+  const auto seq = host_.workers.send(lang::row(statement.word).worker, *std::move(task));
+  if (!seq) return forward(seq.error());
+  in_flight_[*seq] = {index, direction, Clock::now() + kTaskDeadline};
+  return {};
+}
+
+Status Execution::take(const wire::Answer& answer) {
+  const auto found = in_flight_.find(answer.seq);
+  if (found == in_flight_.end() || answer.more || !answer.items.empty()) return fail(Errc::kMalformed, "take an answer to no task");
+  const auto [index, direction, deadline] = found->second;
+  in_flight_.erase(found);
+  const bool forwards = direction == Direction::kForward;
+  const auto taken = answer.ok ? (forwards ? done(index) : undone(index))
+                               : (forwards ? failed(index, answer.error) : not_undone(index, answer.error));
+  return taken ? pump() : taken;
+}
+
+Status Execution::write_record(const Statement& statement) {
+  return host_.records.write(host_.state, statement.subject, keep_of(statement.word));
+}
+
+Status Execution::done(Index index) {
+  host_.state.carry_out(at(index));
+  if (auto wrote = write_record(at(index)); !wrote) return wrote;
+  if (auto marked = host_.journal.mark({index, Point::kDone}, keep_of(at(index).word)); !marked) return marked;
+  outcomes_[index] = Outcome::kDone;
+  done_[at(index).subject].push_back(index);
+  schedule_.done(index);
+  return say(index, wire::Phase::kDone);
+}
+
+Status Execution::failed(Index index, const Error& error) {
+  if (auto marked = host_.journal.mark({index, Point::kFailed}, keep_of(at(index).word)); !marked) return marked;
+  outcomes_[index] = Outcome::kFailed;
+  if (auto said = say(index, wire::Phase::kFailed, error); !said) return said;
+  return begin_undo(at(index).subject, index);
+}
+
+// A '+' that failed may have left a part of the thing, so it is the first to be undone.
+Status Execution::begin_undo(const Subject& subject, std::optional<Index> failed) {
+  Undo undo{done_[subject], false, failed};
+  if (failed && at(*failed).sign == Sign::kAdd) undo.left.push_back(*failed);
+  undos_[subject] = std::move(undo);
+  return step_undo(subject);
+}
+
+Status Execution::step_undo(const Subject& subject) {
+  Undo& undo = undos_.at(subject);
+  if (undo.left.empty()) return end_undo(subject);
+  const Index index = undo.left.back();
+  if (!may_undo(at(index))) {
+    undo.leaves_rest = true;
+    return end_undo(subject);
+  }
+  undo.left.pop_back();
+  if (auto marked = host_.journal.mark({index, Point::kUndoBegin}, keep_of(at(index).word)); !marked) return marked;
+  return send(index, Direction::kBack, lang::inverse({at(index)}).front());
+}
+
+// Going back must not break what others have built since: V2 of the inverse, and a slot or net id that is not taken again.
+bool Execution::may_undo(const Statement& statement) const {
+  if (statement.sign == Sign::kAdd) return host_.state.nothing_stands_on(statement.subject, statement.word);
+  if (statement.sign == Sign::kMove) return true;
+  if (lang::row(statement.word).irreversible || !host_.state.has_what_it_needs(statement)) return false;
+  const auto takes_the_same = [&](const Statement& other) {
+    if (other.word != statement.word || other.subject == statement.subject) return false;
+    if (other.word == Word::kTap) return other.subject.tenant == statement.subject.tenant && other.numbers == statement.numbers;
+    if (other.word != Word::kBridge) return false;
+    const auto ours = lang::bridge_view(statement), theirs = lang::bridge_view(other);
+    return ours.net == theirs.net || ours.subnet.overlaps(theirs.subnet);
+  };
+  return std::ranges::none_of(host_.state.lines(), [&](const auto& line) { return takes_the_same(line.second); }) &&
+         std::ranges::none_of(in_flight_, [&](const auto& task) { return takes_the_same(at(task.second.index)); });
+}
+
+Status Execution::undone(Index index) {
+  const Subject subject = at(index).subject;
+  if (outcomes_[index] == Outcome::kDone) {
+    host_.state.carry_out(lang::inverse({at(index)}).front());
+    if (auto wrote = write_record(at(index)); !wrote) return wrote;
+    outcomes_[index] = Outcome::kUndone;
+    if (auto said = say(index, wire::Phase::kUndone); !said) return said;
+  }
+  if (auto marked = host_.journal.mark({index, Point::kUndone}, keep_of(at(index).word)); !marked) return marked;
+  return step_undo(subject);
+}
+
+// What could not be taken away again may be there in part: its line stands, so that nothing else takes its place, and the
+// next plan can remove it.
+Status Execution::not_undone(Index index, const Error& error) {
+  const Subject subject = at(index).subject;
+  if (at(index).sign == Sign::kAdd && outcomes_[index] == Outcome::kFailed) {
+    host_.state.carry_out(at(index));
+    if (auto wrote = write_record(at(index)); !wrote) return wrote;
+  }
+  if (auto wrote = host_.audit.append("undo-failed " + lang::print(at(index)) + ": " + error.message()); !wrote) return wrote;
+  undos_.at(subject).leaves_rest = true;
+  return end_undo(subject);
+}
+
+Status Execution::end_undo(const Subject& subject) {
+  const Undo undo = std::move(undos_.at(subject));
+  undos_.erase(subject);
+  // Where only what this plan made is gone again, all that was verified beside it still is.
+  const auto& begun = done_[subject];
+  const bool only_made = std::ranges::all_of(begun, [&](Index index) { return at(index).sign == Sign::kAdd; }) &&
+                         (!undo.failed || at(*undo.failed).sign == Sign::kAdd);
+  if (undo.leaves_rest || !only_made || subject.kind == SubjectKind::kTenant) verify_again_ = true;
+  done_.erase(subject);
+  if (!undo.failed) return {};
+  return skip(schedule_.failed(*undo.failed), "an earlier statement failed");
+}
+
+// Whoever loses statements that were still to come goes back too.
+Status Execution::skip(const std::vector<Index>& dropped, const std::string& why) {
+  std::set<Subject> subjects;
+  for (const Index index : dropped) {
+    outcomes_[index] = Outcome::kSkipped;
+    subjects.insert(at(index).subject);
+    if (auto said = say(index, wire::Phase::kSkipped, Error{Errc::kDenied, 0, why, {}}); !said) return said;
+  }
+  for (const Subject& subject : subjects) {
+    if (undos_.contains(subject) || !done_.contains(subject)) continue;
+    if (auto begun = begin_undo(subject, std::nullopt); !begun) return begun;
+  }
+  return {};
+}
+
+// What has not started, as a plan of its own, against what holds now. What no longer verifies is not run.
+Status Execution::verify_rest() {
+  const auto pending = schedule_.pending();
+  verify_again_ = false;
+  if (pending.empty()) return {};
+  lang::Document rest{lang::Kind::kPlan, plan_.plan().header, {}};
+  rest.header.base = host_.state.digest();
+  for (const Index index : pending) rest.statements.push_back(at(index));
+  const lang::Document state = host_.state.document();
+  const auto verified = lang::verify(std::move(rest), {state, projection_, host_.policy.text});
+  if (verified) return {};
+  verify_again_ = true;
+  const lang::Refusal& refusal = verified.error();
+  const std::uint32_t first_line = lang::first_statement_line(lang::Kind::kPlan);
+  const bool names_one = refusal.line >= first_line && refusal.line - first_line < pending.size();
+  if (names_one && ++refused_again_ <= kMaxRefusedAgain) {
+    return skip(schedule_.drop(pending[refusal.line - first_line]), refusal.message());
+  }
+  while (!schedule_.over()) {
+    if (auto skipped = skip(schedule_.drop(schedule_.pending().front()), refusal.message()); !skipped) return skipped;
+  }
+  return {};
+}
+
+Execution::Clock::time_point Execution::next_deadline() const {
+  auto earliest = Clock::time_point::max();
+  for (const auto& [seq, task] : in_flight_) earliest = std::min(earliest, task.deadline);
+  return earliest;
+}
+
+Status Execution::overdue(Clock::time_point now) const {
+  if (next_deadline() > now) return {};
+  return fail(Errc::kTimeout, "wait for a worker's answer");
+}
+
+Status Execution::say(Index index, wire::Phase phase, const Error& error) {
+  const std::string line = lang::print(at(index));
+  host_.emit(wire::Progress{index, line, phase, error});
+  switch (phase) {
+    case wire::Phase::kStarted: return {};  // the journal has it
+    case wire::Phase::kDone: return host_.audit.append("done " + line);
+    case wire::Phase::kFailed: return host_.audit.append("failed " + line + ": " + error.message());
+    case wire::Phase::kUndone: return host_.audit.append("undone " + line);
+    case wire::Phase::kSkipped: return host_.audit.append("skipped " + line + ": " + error.tried);
+  }
+  return {};
+}
+
+Status Execution::finish() {
+  wire::Finished finished{digest_, 0, 0, 0, 0, host_.state.digest(), host_.state.header.generation};
+  std::set<Subject> incomplete;
+  for (Index index = 0; index < outcomes_.size(); ++index) {
+    const Outcome outcome = outcomes_[index];
+    finished.done += outcome == Outcome::kDone;
+    finished.failed += outcome == Outcome::kFailed;
+    finished.undone += outcome == Outcome::kUndone;
+    finished.skipped += outcome == Outcome::kSkipped;
+    if (outcome != Outcome::kDone) incomplete.insert(at(index).subject);
+  }
+  for (const Subject& subject : incomplete) {
+    wire::Holds holds{to_string(subject), {}};
+    for (const Statement& line : host_.state.lines_of(subject)) holds.lines.push_back(lang::print(line));
+    host_.emit(holds);
+  }
+  if (auto ended = host_.journal.finish(); !ended) return ended;
+  const std::string counts = " done=" + std::to_string(finished.done) + " failed=" + std::to_string(finished.failed) +
+                             " undone=" + std::to_string(finished.undone) + " skipped=" + std::to_string(finished.skipped);
+  if (auto wrote = host_.audit.append("finished plan=" + to_string(digest_) + counts + " state=" + to_string(finished.state)); !wrote) {
+    return wrote;
+  }
+  if (auto synced = host_.audit.sync(); !synced) return synced;
+  host_.emit(finished);
+  return {};
+}
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,71 @@
+#include "broker/supervisor/interrupted.h"
+
+#include <algorithm>
+#include <map>
+
+namespace mvm::supervisor {
+namespace {
+
+using lang::Sign;
+using lang::Statement;
+
+// One subject's statements, in the plan's order.
+struct Lane {
+  std::vector<const Statement*> statements;
+  std::size_t begun = 0;  // as many, from the first: they begin in order
+  bool complete = true;
+};
+
+bool drop(HostState& state, const Statement& statement) {
+  if (!state.nothing_stands_on(statement.subject, statement.word)) return false;
+  state.drop(statement.subject, statement.word);
+  return true;
+}
+
+void go_forward(const Lane& lane, HostState& state) {
+  for (std::size_t i = lane.begun - 1; i < lane.statements.size(); ++i) {
+    if (lane.statements[i]->sign != Sign::kRemove || !drop(state, *lane.statements[i])) return;
+  }
+}
+
+void go_back(const Lane& lane, HostState& state) {
+  for (std::size_t i = lane.begun; i-- > 0;) {
+    if (lane.statements[i]->sign != Sign::kAdd || !drop(state, *lane.statements[i])) return;
+  }
+}
+
+std::map<Subject, Lane> lanes_of(const lang::Document& plan, const std::vector<Mark>& marks) {
+  std::vector<bool> begun(plan.statements.size()), done(plan.statements.size());
+  for (const Mark& mark : marks) {
+    begun[mark.index] = true;
+    done[mark.index] = mark.point == Point::kDone;
+  }
+  std::map<Subject, Lane> lanes;
+  for (std::size_t i = 0; i < plan.statements.size(); ++i) {
+    Lane& lane = lanes[plan.statements[i].subject];
+    lane.statements.push_back(&plan.statements[i]);
+    if (begun[i]) lane.begun = lane.statements.size();
+    lane.complete = lane.complete && done[i];
+  }
+  return lanes;
+}
+
+}  // namespace
+
+std::set<Subject> resolve(const lang::Document& plan, const std::vector<Mark>& marks, HostState& state) {
+  std::set<Subject> changed;
+  const auto lanes = lanes_of(plan, marks);
+  // From the end: a tenant comes after its instances, which stand on what is its.
+  for (auto at = lanes.rbegin(); at != lanes.rend(); ++at) {
+    const Lane& lane = at->second;
+    if (lane.complete || lane.begun == 0) continue;
+    const auto before = state.lines_of(at->first);
+    const Sign last = lane.statements[lane.begun - 1]->sign;
+    if (last == Sign::kRemove) go_forward(lane, state);
+    if (last == Sign::kAdd) go_back(lane, state);
+    if (state.lines_of(at->first) != before) changed.insert(at->first);
+  }
+  return changed;
+}
+
+}  // namespace mvm::supervisor

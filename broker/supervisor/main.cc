@@ -1,0 +1,120 @@
+// mvm-hostd. The supervisor: believes no text, holds no capability once it serves, and has hands only in its workers.
+// main() is the whole of its life, in order. A step that fails ends it; systemd starts it again, and recovery begins anew.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "broker/sandbox/enter.h"
+#include "broker/sandbox/spawn.h"
+#include "broker/supervisor/opened.h"
+#include "broker/supervisor/recovery.h"
+#include "broker/supervisor/server.h"
+#include "policy-lang/verify.h"
+
+namespace mvm::supervisor {
+namespace {
+
+constexpr int kFailed = 70;  // EX_SOFTWARE
+
+[[noreturn]] void die(const char* step, const Error& error) {
+  std::fprintf(stderr, "mvm-hostd: cannot %s: %s\n", step, error.message().c_str());
+  std::_Exit(kFailed);
+}
+
+template <class T>
+T must(const char* step, Result<T> result) {
+  if (!result) die(step, result.error());
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+struct Started {
+  Fd gate_life, net_life, jail_life;  // pidfds
+  GateClient gate;
+  Workers workers;
+};
+
+Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel channel) {
+  const Fd executable(open(setup.executable.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  const int saved = errno;
+  if (!executable.valid()) return fail_errno(saved, "open", setup.executable);
+  struct stat status {};
+  if (fstat(executable.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != 0 || (status.st_mode & 022) != 0) {
+    return fail(Errc::kDenied, "run what is not a file that root alone may write", setup.executable);
+  }
+  const auto user = sandbox::user_named(setup.user);
+  if (!user) return forward(user.error());
+  return sandbox::spawn({.executable = executable.get(), .grants = setup.grants, .user = *user, .channel = channel,
+                         .extra = {}, .arguments = setup.arguments});
+}
+
+Result<Started> start_workers(const Setup& setup) {
+  auto gate = start_worker(setup.gate, sandbox::Channel::kStream);
+  if (!gate) return forward(gate.error());
+  auto net = start_worker(setup.net, sandbox::Channel::kSeqpacket);
+  if (!net) return forward(net.error());
+  auto jail = start_worker(setup.jail, sandbox::Channel::kSeqpacket);
+  if (!jail) return forward(jail.error());
+  auto workers = Workers::make(std::move(net->channel), std::move(jail->channel));
+  if (!workers) return forward(workers.error());
+  return Started{std::move(gate->pidfd), std::move(net->pidfd), std::move(jail->pidfd), GateClient(std::move(gate->channel)),
+                 *std::move(workers)};
+}
+
+Status lock_up(const Setup& setup, const Opened& opened) {
+  const sandbox::Place places[] = {{"$records", opened.records.get()}, {"$journal", opened.journal.get()}, {"$audit", opened.audit.get()}};
+  return sandbox::enter(setup.grants, places);
+}
+
+Result<NodePolicy> read_policy(GateClient& gate, const std::string& text) {
+  auto parsed = gate.parse(lang::Kind::kPolicy, text);
+  if (!parsed) return forward(parsed.error());
+  if (!*parsed) return fail(Errc::kMalformed, "read the policy: " + parsed->error().message());
+  const auto verified = lang::verify_policy((*parsed)->document());
+  if (!verified) return fail(Errc::kDenied, "accept the policy: " + verified.error().message());
+  return read_node_policy(std::move(**parsed).document());
+}
+
+// After the sandbox has closed: recovery reads records and a journal and has the workers sweep, and needs no more power for
+// that than serving does.
+Result<Host> recover_host(Opened& opened, Started started) {
+  auto policy = read_policy(started.gate, opened.policy_text);
+  if (!policy) return forward(policy.error());
+  auto audit = Audit::open(std::move(opened.audit));
+  if (!audit) return forward(audit.error());
+  const auto boot = boot_of(opened.journal, opened.boot_id);
+  if (!boot) return forward(boot.error());
+  auto boots = open_file(opened.journal, ".", O_RDONLY | O_DIRECTORY);
+  if (!boots) return forward(boots.error());
+  Host host{std::move(started.gate), std::move(started.workers), Records(std::move(opened.records)), Journal(std::move(opened.journal)),
+            *std::move(audit), *std::move(policy), {}, [](const wire::Event&) {}};
+  if (auto wrote = host.audit.append("start node=" + std::string(host.policy.text.header.node.view())); !wrote) return forward(wrote.error());
+  if (auto recovered = recover(host, *boot); !recovered) return forward(recovered.error());
+  if (auto remembered = remember_boot(*boots, opened.boot_id); !remembered) return forward(remembered.error());
+  return host;
+}
+
+Status serve(Host& host, Opened& opened) {
+  Server server(host, std::move(opened.listener), std::move(opened.signals), opened.agent.uid);
+  if (auto served = server.serve(); !served) return served;
+  if (auto wrote = host.audit.append("stop"); !wrote) return wrote;
+  return host.audit.sync();
+}
+
+}  // namespace
+}  // namespace mvm::supervisor
+
+int main(int argc, char** argv) {
+  using namespace mvm::supervisor;
+  const Setup where = setup(argc, argv);
+  Opened opened = must("open what it needs", open_all(where));
+  must("find what it needs of this host", check_host(where));
+  Started started = must("start its workers", start_workers(where));
+  must("drop its privileges", mvm::sandbox::become(where.grants, opened.self));
+  must("lock itself up", lock_up(where, opened));
+  Host host = must("recover", recover_host(opened, std::move(started)));
+  must("go on", serve(host, opened));
+  std::_Exit(0);  // what libraries do at exit needs system calls that nothing else here does
+}

@@ -1,0 +1,57 @@
+#include "broker/supervisor/node_policy.h"
+
+#include "base/derived.h"
+
+namespace mvm::supervisor {
+
+using lang::Statement;
+using lang::Word;
+
+namespace {
+
+wire::Op op_of(lang::Sign sign) {
+  if (sign == lang::Sign::kAdd) return wire::Op::kMake;
+  return sign == lang::Sign::kRemove ? wire::Op::kUnmake : wire::Op::kMove;
+}
+
+}  // namespace
+
+Result<NodePolicy> read_node_policy(lang::Document policy) {
+  NodePolicy out;
+  for (const Statement& line : policy.statements) {
+    if (line.word == Word::kCidr) out.cidr = Subnet::unpack(line.numbers[0]);
+    if (line.word == Word::kUids) out.first_uid = line.number("first");
+    if (line.word == Word::kCoordinator) out.coordinators.push_back(line.digests[0]);
+    if (line.word == Word::kEgress) out.egress.push_back(Subnet::unpack(line.numbers[0]));
+  }
+  if (out.egress.size() > wire::kMaxEgress) return fail(Errc::kLimit, "read the policy's egress lines");
+  out.text = std::move(policy);
+  return out;
+}
+
+Result<wire::Task> task_of(const Statement& statement, const HostState& state, const NodePolicy& policy) {
+  wire::Task task;
+  task.op = op_of(statement.sign);
+  task.statement = statement;
+  task.place.cidr = policy.cidr;
+  task.place.generation = state.header.generation;
+  const Statement* bridge =
+      statement.word == Word::kBridge ? &statement : state.find(tenant_subject(statement.subject.tenant), Word::kBridge);
+  const Statement* tap = statement.word == Word::kTap ? &statement : state.find(statement.subject, Word::kTap);
+  if (bridge != nullptr) {
+    task.place.net = lang::bridge_view(*bridge).net;
+    task.place.subnet = lang::bridge_view(*bridge).subnet;
+  }
+  if (bridge != nullptr && tap != nullptr) {
+    task.place.slot = lang::tap_view(*tap).slot;
+    task.place.uid = static_cast<std::uint32_t>(instance_uid(policy.first_uid, policy.cidr, task.place.subnet, task.place.slot));
+  }
+  const bool wants_tap = statement.word == Word::kTap || statement.word == Word::kJail;
+  const bool wants_bridge = wants_tap || statement.word == Word::kRule;
+  if (wants_bridge && bridge == nullptr) return fail(Errc::kNotFound, "place a statement without a bridge", to_string(statement.subject));
+  if (wants_tap && tap == nullptr) return fail(Errc::kNotFound, "place a statement without a tap", to_string(statement.subject));
+  if (statement.word == Word::kRule && lang::rule_view(statement).egress == lang::kEgressListed) task.egress = policy.egress;
+  return task;
+}
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,62 @@
+#include "broker/supervisor/records.h"
+
+#include <algorithm>
+
+#include "policy-lang/print.h"
+
+namespace mvm::supervisor {
+namespace {
+
+// As many as a state has lines, and the header.
+constexpr std::size_t kMaxRecords = lang::kMaxStatements + 1;
+
+std::unexpected<Error> corrupt(const char* what, const std::string& name) { return fail(Errc::kCorrupt, what, "record " + name); }
+
+}  // namespace
+
+std::string record_name(const Subject& subject) {
+  std::string name = to_string(subject);
+  std::ranges::replace(name, '/', '.');  // no name of ours has a dot
+  return name;
+}
+
+bool is_record(const std::string& name, const Name& node, const lang::Document& document) {
+  if (document.kind != lang::Kind::kState || document.header.node != node) return false;
+  if (name == kHeaderRecord) return document.statements.empty();
+  if (document.statements.empty()) return false;
+  const Subject subject = document.statements.front().subject;
+  return record_name(subject) == name && subject.kind != SubjectKind::kPool &&
+         std::ranges::all_of(document.statements, [&](const auto& line) { return line.subject == subject; });
+}
+
+Status Records::write(const HostState& state, const Subject& subject, Keep keep) const {
+  lang::Document record{lang::Kind::kState, state.header, state.lines_of(subject)};
+  if (record.statements.empty()) return remove_file(directory_, record_name(subject), keep);
+  return write_file(directory_, record_name(subject), lang::print(record), keep);
+}
+
+Status Records::write_header(const HostState& state) const {
+  return write_file(directory_, std::string(kHeaderRecord), lang::print(lang::Document{lang::Kind::kState, state.header, {}}),
+                    Keep::kOverPowerCut);
+}
+
+Result<HostState> Records::load(const Name& node, Boot boot, const ParseState& parse) const {
+  const auto names = list_directory(directory_, kMaxRecords);
+  if (!names) return forward(names.error());
+  HostState state;
+  state.header.node = node;
+  for (const std::string& name : *names) {
+    const auto text = read_file(directory_, name, kMaxRecordBytes);
+    if (!text) return forward(text.error());
+    if (text->empty() && boot == Boot::kAnother && name != kHeaderRecord) continue;
+    const auto record = parse(*text);
+    if (!record) return forward(record.error());
+    if (!is_record(name, node, *record)) return corrupt("read what another name or node should have", name);
+    if (name == kHeaderRecord) state.header = record->header;
+    for (const auto& line : record->statements) state.put(line);
+  }
+  if (!names->empty() && !std::ranges::binary_search(*names, kHeaderRecord)) return corrupt("find", std::string(kHeaderRecord));
+  return state;
+}
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,153 @@
+#include "broker/supervisor/recovery.h"
+
+#include <set>
+
+#include "broker/supervisor/interrupted.h"
+#include "broker/supervisor/inventory.h"
+#include "policy-lang/print.h"
+#include "policy-lang/verify.h"
+
+namespace mvm::supervisor {
+namespace {
+
+using lang::Statement;
+using lang::Word;
+
+using Subjects = std::set<Subject>;
+
+Result<lang::Document> parse_own(Host& host, lang::Kind kind, std::string_view text) {
+  auto parsed = host.gate.parse(kind, text);
+  if (!parsed) return forward(parsed.error());
+  if (!*parsed) return fail(Errc::kCorrupt, "read a text of our own: " + parsed->error().message(), std::string(to_string(kind)));
+  return std::move(**parsed).document();
+}
+
+// An empty cgroup stands; anything else that is not whole is of no use to anyone.
+bool stands(const wire::Item* item) { return item != nullptr && (item->alive || item->word == Word::kCgroup); }
+
+// Takes away the lines whose things are not there, and those that stood on them; sets what the kernel knows better.
+Subjects fall(HostState& state, const Inventory& inventory) {
+  std::vector<Statement> fallen;
+  std::vector<Statement> moved;
+  for (const auto& [key, line] : state.lines()) {
+    if (!has_executor(lang::row(line.word).worker)) continue;
+    const wire::Item* item = inventory.find(state, line);
+    if (!stands(item)) fallen.push_back(line);
+    else if (line.word == Word::kJail && line.number("state") != item->state) {
+      moved.push_back(line);
+      moved.back().numbers[lang::field_index(Word::kJail, "state")] = item->state;
+    }
+  }
+  Subjects changed;
+  for (const Statement& line : moved) {
+    state.put(line);
+    changed.insert(line.subject);
+  }
+  while (!fallen.empty()) {
+    for (const Statement& line : fallen) {
+      state.drop(line.subject, line.word);
+      changed.insert(line.subject);
+    }
+    fallen.clear();
+    for (const auto& [key, line] : state.lines()) {
+      if (!state.has_what_it_needs(line)) fallen.push_back(line);
+    }
+  }
+  return changed;
+}
+
+Status sweep(Host& host, const Inventory& inventory) {
+  for (const wire::Item& item : inventory.leaks(host.state)) {
+    const wire::Task task = sweep_task(item);
+    if (auto wrote = host.audit.append("sweep " + std::string(lang::row(item.word).name) + " " + to_string(item.subject) + " net=" +
+                                       std::to_string(item.net) + " slot=" + std::to_string(item.slot));
+        !wrote) {
+      return wrote;
+    }
+    const auto answer = host.workers.call(lang::row(item.word).worker, task);
+    if (!answer) return forward(answer.error());
+    if (!answer->ok) return forward(answer->error);
+  }
+  const auto again = Inventory::take(host.workers);
+  if (!again) return forward(again.error());
+  if (!again->leaks(host.state).empty()) return fail(Errc::kBusy, "sweep what has no line");
+  return {};
+}
+
+Status write_records(Host& host, const Subjects& changed) {
+  for (const Subject& subject : changed) {
+    if (auto wrote = host.records.write(host.state, subject, Keep::kOverPowerCut); !wrote) return wrote;
+  }
+  return {};
+}
+
+struct Left {
+  lang::Document plan;
+  std::vector<Mark> marks;
+};
+
+// What the journal says of the plan that was running, or nothing.
+Result<std::optional<Left>> read_journal(Host& host, Boot boot) {
+  const auto interrupted = host.journal.interrupted();
+  if (!interrupted) return forward(interrupted.error());
+  if (!*interrupted) return std::nullopt;
+  auto plan = parse_own(host, lang::Kind::kPlan, (*interrupted)->plan);
+  if (!plan) return forward(plan.error());
+  auto marks = read_marks((*interrupted)->marks, lang::text_digest(*plan), boot);
+  if (!marks) return forward(marks.error());
+  for (const Mark& mark : *marks) {
+    if (mark.index >= plan->statements.size()) return fail(Errc::kCorrupt, "find the statement of a mark");
+  }
+  return Left{*std::move(plan), *std::move(marks)};
+}
+
+Status check_state(const Host& host) {
+  const auto holds = lang::verify_state(host.state.document(), host.policy.text);
+  if (!holds) return fail(Errc::kCorrupt, "recover a state that holds: " + holds.error().message());
+  return {};
+}
+
+}  // namespace
+
+Status recover(Host& host, Boot boot) {
+  const auto parse = [&host](std::string_view text) { return parse_own(host, lang::Kind::kState, text); };
+  auto state = host.records.load(host.policy.text.header.node, boot, parse);
+  if (!state) return forward(state.error());
+  const auto left = read_journal(host, boot);
+  if (!left) return forward(left.error());
+  const auto inventory = Inventory::take(host.workers);
+  if (!inventory) return forward(inventory.error());
+
+  host.state = *std::move(state);
+  Subjects changed = fall(host.state, *inventory);
+  if (*left) changed.merge(resolve((*left)->plan, (*left)->marks, host.state));
+  if (auto holds = check_state(host); !holds) return holds;
+  if (auto swept = sweep(host, *inventory); !swept) return swept;
+  if (auto wrote = write_records(host, changed); !wrote) return wrote;
+  if (auto finished = host.journal.finish(); !finished) return finished;
+  const std::string plan = *left ? to_string(lang::text_digest((*left)->plan)) : "none";
+  if (auto wrote = host.audit.append("recovered interrupted=" + plan + " changed=" + std::to_string(changed.size()) + " state=" +
+                                     to_string(host.state.digest()));
+      !wrote) {
+    return wrote;
+  }
+  return host.audit.sync();
+}
+
+Status settle(Host& host) {
+  const auto inventory = Inventory::take(host.workers);
+  if (!inventory) return forward(inventory.error());
+  const HostState before = host.state;
+  const Subjects changed = fall(host.state, *inventory);
+  if (auto swept = sweep(host, *inventory); !swept) return swept;
+  if (auto wrote = write_records(host, changed); !wrote) return wrote;
+  for (const Subject& subject : changed) {
+    const Statement* jail = before.find(subject, Word::kJail);
+    if (jail == nullptr || host.state.find(subject, Word::kJail) != nullptr) continue;
+    host.emit(wire::Ended{to_string(subject)});
+    if (auto wrote = host.audit.append("ended " + lang::print(*jail)); !wrote) return wrote;
+  }
+  return changed.empty() ? Status{} : host.audit.sync();
+}
+
+}  // namespace mvm::supervisor

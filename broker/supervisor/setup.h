@@ -1,0 +1,34 @@
+// Where things are and who runs what. Production has constants (setup_production.cc) and takes no option; the tests link
+// another definition of setup(). Proven by: tests/docs/links.py, which looks for what must not be there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/sandbox/grants.h"
+
+namespace mvm::supervisor {
+
+struct WorkerSetup {
+  const sandbox::Grants& grants;
+  std::string user;
+  std::string executable;  // absolute; checked to be root's, and opened once
+  std::vector<std::string> arguments;
+};
+
+struct Setup {
+  std::string state;   // directory: records, journal, audit log
+  std::string run;     // directory: the socket
+  std::string policy;  // the node's policy, a file that people write
+  std::string cgroup;  // must be cgroup v2; empty: no microVM here needs one (the tests' doubles)
+  std::string boot_id;
+  std::string agent_user;  // the one uid whose connections are kept
+  std::string own_user;
+  const sandbox::Grants& grants;
+  WorkerSetup gate, net, jail;
+};
+
+// Ends the process where the command line is not what it takes.
+[[nodiscard]] Setup setup(int argc, char** argv);
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,54 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/fd.h"
+#include "broker/supervisor/setup.h"
+#include "seccomp/gate.grants.h"
+#include "seccomp/jail.grants.h"
+#include "seccomp/net.grants.h"
+#include "seccomp/supervisor.grants.h"
+
+namespace mvm::supervisor {
+namespace {
+
+constexpr int kUsage = 64;  // EX_USAGE
+constexpr const char* kStateDirectory = "/var/lib/mvm";
+constexpr const char* kRunDirectory = "/run/mvm";
+constexpr const char* kPolicyFile = "/etc/mvm/node.policy";
+constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
+// Delegated by mvm-instances.service, so that microVMs outlive hostd.
+constexpr const char* kCgroupRoot = "/sys/fs/cgroup/mvm.slice/mvm-instances.service";
+constexpr const char* kFirecracker = "/usr/libexec/mvm/firecracker";  // the directory of `firecracker` and `jailer`
+constexpr const char* kAgentUser = "mvm";
+
+std::string read_boot_id() {
+  const Fd fd(open(kBootId, O_RDONLY | O_CLOEXEC));
+  char text[64];
+  const ssize_t got = read(fd.get(), text, sizeof text);
+  return got > 0 ? std::string(text, static_cast<std::size_t>(got)) : std::string("unknown");
+}
+
+}  // namespace
+
+Setup setup(int argc, char** argv) {
+  if (argc != 1) {
+    std::fprintf(stderr, "usage: %s (it takes no arguments; what there is to say stands in %s)\n", argc > 0 ? argv[0] : "mvm-hostd", kPolicyFile);
+    std::exit(kUsage);
+  }
+  return {.state = kStateDirectory,
+          .run = kRunDirectory,
+          .policy = kPolicyFile,
+          .cgroup = kCgroupRoot,
+          .boot_id = read_boot_id(),
+          .agent_user = kAgentUser,
+          .own_user = std::string(grants::kSupervisor.user),
+          .grants = grants::kSupervisor,
+          .gate = {grants::kGate, std::string(grants::kGate.user), "/usr/libexec/mvm/mvm-gate", {}},
+          .net = {grants::kNet, std::string(grants::kNet.user), "/usr/libexec/mvm/mvm-net", {}},
+          .jail = {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail", {kCgroupRoot, kStateDirectory, kFirecracker}}};
+}
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,99 @@
+#include "broker/supervisor/workers.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace mvm::supervisor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string name(lang::Worker worker) { return std::string(lang::to_string(worker)); }
+
+Status wait_readable(int fd, Clock::time_point until, lang::Worker worker) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+    if (left <= 0) return fail(Errc::kTimeout, "wait for worker", name(worker));
+    pollfd waited{fd, POLLIN, 0};
+    const int ready = poll(&waited, 1, static_cast<int>(left));
+    const int saved = errno;
+    if (ready > 0) return {};
+    if (ready < 0 && saved != EINTR) return fail_errno(saved, "wait for worker", name(worker));
+  }
+}
+
+// Its own words, and events from the jail worker alone.
+bool may_say(lang::Worker worker, const wire::Answer& answer) {
+  if (answer.seq == 0 && worker != lang::Worker::kJail) return false;
+  return std::ranges::all_of(answer.items, [&](const wire::Item& item) { return lang::row(item.word).worker == worker; });
+}
+
+}  // namespace
+
+Result<Workers> Workers::make(Fd net, Fd jail) {
+  for (const Fd* fd : {&net, &jail}) {
+    if (fcntl(fd->get(), F_SETFL, O_NONBLOCK) != 0) {
+      const int saved = errno;
+      return fail_errno(saved, "make a channel non-blocking");
+    }
+  }
+  return Workers(std::move(net), std::move(jail));
+}
+
+Result<std::uint64_t> Workers::send(lang::Worker worker, wire::Task task) {
+  if (!has_executor(worker)) return fail(Errc::kUnsupported, "send a task to worker", name(worker));
+  task.seq = next_seq_++;
+  const auto bytes = wire::encode(task);
+  ssize_t sent = 0;
+  int saved = 0;
+  do {
+    sent = ::send(channel(worker).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    saved = errno;
+  } while (sent < 0 && saved == EINTR);
+  if (sent < 0) return fail_errno(saved, "send a task to worker", name(worker));
+  return task.seq;
+}
+
+Result<std::optional<wire::Answer>> Workers::receive(lang::Worker worker) {
+  while (true) {
+    const ssize_t got = recv(channel(worker).get(), buffer_.data(), buffer_.size(), 0);
+    const int saved = errno;
+    if (got < 0 && saved == EINTR) continue;
+    if (got < 0 && saved == EAGAIN) return std::nullopt;
+    if (got < 0) return fail_errno(saved, "read from worker", name(worker));
+    if (got == 0) return fail(Errc::kClosed, "read from worker", name(worker));
+    auto answer = wire::decode_answer(std::span(buffer_).first(static_cast<std::size_t>(got)));
+    if (!answer) return forward(answer.error());
+    if (!may_say(worker, *answer)) return fail(Errc::kMalformed, "believe worker", name(worker));
+    if (answer->seq != 0) return *std::move(answer);
+    if (ended_.size() == kMaxInventory) return fail(Errc::kLimit, "hear out worker", name(worker));
+    ended_.push_back(answer->ended);
+  }
+}
+
+Result<wire::Answer> Workers::call(lang::Worker worker, wire::Task task) {
+  const auto until = Clock::now() + kTaskDeadline;
+  const auto seq = send(worker, std::move(task));
+  if (!seq) return forward(seq.error());
+  wire::Answer whole;
+  while (true) {
+    auto answer = receive(worker);
+    if (!answer) return forward(answer.error());
+    if (!*answer) {
+      if (auto ready = wait_readable(fd(worker), until, worker); !ready) return forward(ready.error());
+      continue;
+    }
+    wire::Answer& part = **answer;
+    if (part.seq != *seq) return fail(Errc::kMalformed, "believe worker", name(worker));
+    if (whole.items.size() + part.items.size() > kMaxInventory) return fail(Errc::kLimit, "hear out worker", name(worker));
+    part.items.insert(part.items.begin(), whole.items.begin(), whole.items.end());
+    whole = std::move(part);
+    if (!whole.more) return whole;
+  }
+}
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,54 @@
+// The channels to the workers that hold power. Owns our ends; every message that comes is decoded by schemas/worker.h, and
+// held to what its worker may say. An error here is the worker's end, or ours: hostd never goes on without one of them.
+// Proven by: tests/supervisor/workers_test.cc.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "policy-lang/table.h"
+#include "schemas/worker.h"
+
+namespace mvm::supervisor {
+
+// One task, however many wait before it in its worker's queue. Above the jail worker's own deadlines, below the client's
+// (planner/broker_client.h).
+inline constexpr std::chrono::seconds kTaskDeadline{90};
+// Items of one inventory, in all its answers: a thing for each line there may be, and as many leaks.
+inline constexpr std::size_t kMaxInventory = 2 * lang::kMaxStatements;
+
+[[nodiscard]] constexpr bool has_executor(lang::Worker worker) {
+  return worker == lang::Worker::kNet || worker == lang::Worker::kJail;
+}
+inline constexpr std::array kExecutors = {lang::Worker::kNet, lang::Worker::kJail};
+
+class Workers {
+ public:
+  // SOCK_SEQPACKET, ours alone; made non-blocking.
+  [[nodiscard]] static Result<Workers> make(Fd net, Fd jail);
+
+  // Returns the number that the answer will have.
+  [[nodiscard]] Result<std::uint64_t> send(lang::Worker worker, wire::Task task);
+  // The next answer, if one has come. Events are kept for take_ended().
+  [[nodiscard]] Result<std::optional<wire::Answer>> receive(lang::Worker worker);
+  // Sends, and waits for all of the answer; for when nothing else is under way. The answer may say that the task failed.
+  [[nodiscard]] Result<wire::Answer> call(lang::Worker worker, wire::Task task);
+
+  [[nodiscard]] int fd(lang::Worker worker) const { return channel(worker).get(); }
+  // Instances whose microVM ended by itself, since the last call.
+  [[nodiscard]] std::vector<Subject> take_ended() { return std::exchange(ended_, {}); }
+
+ private:
+  Workers(Fd net, Fd jail) : net_(std::move(net)), jail_(std::move(jail)), buffer_(wire::kMaxPacket + 1) {}
+  [[nodiscard]] const Fd& channel(lang::Worker worker) const { return worker == lang::Worker::kNet ? net_ : jail_; }
+
+  Fd net_, jail_;
+  std::uint64_t next_seq_ = 1;
+  std::vector<Subject> ended_;
+  std::vector<std::uint8_t> buffer_;
+};
+
+}  // namespace mvm::supervisor
