@@ -1,0 +1,151 @@
+#include "planner/agent.h"
+
+#include <fcntl.h>
+
+#include <ctime>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "planner/broker_client.h"
+#include "planner/compile.h"
+#include "planner/executed.h"
+#include "planner/files.h"
+#include "planner/instances.h"
+#include "policy-lang/parse.h"
+#include "policy-lang/print.h"
+
+namespace mvm::planner {
+namespace {
+
+Report failed(Report report, std::string detail) {
+  report.outcome = Outcome::kFailed;
+  report.detail = std::move(detail);
+  return report;
+}
+
+Result<lang::Document> read_policy(const std::string& path) {
+  auto text = read_file(AT_FDCWD, path, lang::kMaxTextBytes);
+  if (!text) return forward(text.error());
+  auto policy = lang::parse(lang::Kind::kPolicy, *text);
+  if (!policy) return fail(Errc::kMalformed, "parse the policy", policy.error().message());
+  return std::move(*policy);
+}
+
+Result<lang::Document> ask_state(const std::string& socket) {
+  auto client = BrokerClient::connect(socket);
+  if (!client) return forward(client.error());
+  auto text = client->state();
+  if (!text) return forward(text.error());
+  auto state = lang::parse(lang::Kind::kState, *text);
+  if (!state) return fail(Errc::kMalformed, "parse the host's state", state.error().message());
+  return std::move(*state);
+}
+
+void log_event(const wire::Event& event, const Log& log) {
+  if (const auto* progress = std::get_if<wire::Progress>(&event)) {
+    if (progress->phase == wire::Phase::kDone) log("done    " + progress->line);
+    if (progress->phase == wire::Phase::kUndone) log("undone  " + progress->line);
+    if (progress->phase == wire::Phase::kSkipped) log("skipped " + progress->line);
+    if (progress->phase == wire::Phase::kFailed) log("failed  " + progress->line + ": " + progress->error.message());
+  } else if (const auto* holds = std::get_if<wire::Holds>(&event)) {
+    log("holds   " + holds->subject + ": " + std::to_string(holds->lines.size()) + " lines");
+  }
+}
+
+Report judge(Report report, const wire::Event& last) {
+  if (const auto* refused = std::get_if<wire::Refused>(&last)) {
+    report.outcome = Outcome::kRefused;
+    report.detail = (refused->in_projection ? "projection: " : "plan: ") + refused->refusal.message();
+    return report;
+  }
+  if (const auto* finished = std::get_if<wire::Finished>(&last)) {
+    if (finished->complete()) {
+      report.outcome = Outcome::kChanged;
+      return report;
+    }
+    return failed(std::move(report), std::to_string(finished->failed) + " statements failed, " + std::to_string(finished->undone) +
+                                         " were undone, " + std::to_string(finished->skipped) + " skipped");
+  }
+  if (std::holds_alternative<wire::Busy>(last)) return failed(std::move(report), "hostd runs another plan");
+  if (const auto* error = std::get_if<wire::Failed>(&last)) return failed(std::move(report), error->error.message());
+  return failed(std::move(report), "hostd answered what was not asked");
+}
+
+Report submit(Report report, const AgentConfig& config, const Desired& desired, const lang::Document& plan, const Log& log) {
+  auto client = BrokerClient::connect(config.socket);
+  if (!client) return failed(std::move(report), client.error().message());
+  const std::string text = lang::print(plan);
+  log("plan " + to_string(lang::text_digest(plan)) + ": " + std::to_string(plan.statements.size()) + " statements, generation " +
+      std::to_string(plan.header.generation));
+  const Submission submission{text, desired.text, desired.signature, {}, wire::Mode::kApply};
+  auto last = client->submit(submission, [&](const wire::Event& event) { log_event(event, log); });
+  if (!last) return failed(std::move(report), last.error().message());
+  return judge(std::move(report), *last);
+}
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kIdle: return "idle";
+    case Outcome::kConverged: return "converged";
+    case Outcome::kChanged: return "changed";
+    case Outcome::kRefused: return "refused";
+    case Outcome::kFailed: return "failed";
+  }
+  return "unknown";
+}
+
+Report step(const AgentConfig& config, const Log& log) {
+  Report report;
+  auto policy = read_policy(config.policy);
+  if (!policy) return failed(std::move(report), policy.error().message());
+  auto scan = scan_desired(config.desired, *policy);
+  if (!scan) return failed(std::move(report), scan.error().message());
+  report.unfit = std::move(scan->unfit);
+  auto state = ask_state(config.socket);
+  if (!state) return failed(std::move(report), state.error().message());
+  report.state = *state;
+  report.has_state = true;
+  if (scan->good.empty()) return report;
+
+  const Desired& desired = scan->good[0];
+  report.generation = desired.projection.header.generation;
+  if (report.generation < state->header.generation) {
+    return failed(std::move(report), "the newest projection has generation " + std::to_string(desired.projection.header.generation) +
+                                         ", the host has seen " + std::to_string(state->header.generation));
+  }
+  const Inputs inputs{*state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr))};
+  Compiled compiled = compile(inputs);
+  report.notes = std::move(compiled.notes);
+  if (!compiled.needed) {
+    report.outcome = Outcome::kConverged;
+    return report;
+  }
+  return submit(std::move(report), config, desired, compiled.plan, log);
+}
+
+std::string to_json(const Report& report) {
+  nlohmann::ordered_json json;
+  json["outcome"] = std::string(to_string(report.outcome));
+  json["generation"] = report.generation;
+  json["detail"] = report.detail;
+  json["notes"] = nlohmann::ordered_json::array();
+  for (const Note& note : report.notes) json["notes"].push_back({{"subject", to_string(note.subject)}, {"text", note.text}});
+  json["unfit"] = nlohmann::ordered_json::array();
+  for (const Unfit& unfit : report.unfit) json["unfit"].push_back({{"file", unfit.file}, {"why", unfit.why}});
+  if (report.has_state) {
+    json["host"] = {{"generation", report.state.header.generation}, {"state", to_string(lang::text_digest(report.state))}};
+    std::map<std::string, std::array<std::uint64_t, 4>> pools;
+    for (const auto& [subject, instance] : read_fleet(report.state).instances) {
+      ++pools[to_string(pool_subject(subject.tenant, subject.pool))][static_cast<std::size_t>(instance.phase())];
+    }
+    json["pools"] = nlohmann::ordered_json::object();
+    for (const auto& [pool, counts] : pools) {
+      json["pools"][pool] = {{"running", counts[0]}, {"warm", counts[1]}, {"sleeping", counts[2]}, {"stopped", counts[3]}};
+    }
+  }
+  return json.dump(2) + "\n";
+}
+
+}  // namespace mvm::planner

@@ -1,0 +1,51 @@
+// One step of the agent: read what is wanted, ask what is, plan, submit. Holds nothing between steps but its configuration: a
+// restarted agent goes on where it was.
+// Proven by: tests/planner/agent_test.cc (against a broker played by the test), and in the node VM against hostd.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "planner/desired.h"
+#include "planner/target.h"
+#include "schemas/broker.h"
+
+namespace mvm::planner {
+
+struct AgentConfig {
+  std::string desired = "/var/lib/mvm-agentd/desired";
+  std::string policy = "/etc/mvm/node.policy";
+  std::string socket = wire::kBrokerSocket;
+  std::string status = "/run/mvm-agentd/status.json";  // empty: none is written
+};
+
+enum class Outcome : std::uint8_t {
+  kIdle,       // nothing good is wanted yet
+  kConverged,  // what is wanted is
+  kChanged,    // a plan ran to its end; look again at once
+  kRefused,    // hostd refused the plan
+  kFailed,     // part of the plan failed, or hostd could not be asked
+};
+[[nodiscard]] std::string_view to_string(Outcome outcome);
+
+struct Report {
+  Outcome outcome = Outcome::kIdle;
+  std::uint64_t generation = 0;  // of the newest good projection; 0: none
+  std::string detail;            // of a refusal or failure
+  std::vector<Note> notes;
+  std::vector<Unfit> unfit;
+  lang::Document state;          // as it was when the step began
+  bool has_state = false;
+};
+
+using Log = std::function<void(const std::string& line)>;
+
+[[nodiscard]] Report step(const AgentConfig& config, const Log& log);
+
+// The report as one JSON object.
+[[nodiscard]] std::string to_json(const Report& report);
+
+}  // namespace mvm::planner

@@ -1,0 +1,166 @@
+#include "planner/broker_client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/sealed.h"
+#include "policy-lang/table.h"
+
+namespace mvm::planner {
+namespace {
+
+constexpr std::string_view kEndLine = "end sha256:";
+
+Status send_request(const Fd& socket, const wire::Request& request, std::span<const int> descriptors) {
+  std::vector<std::uint8_t> bytes = wire::encode(request);
+  iovec part{bytes.data(), bytes.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!descriptors.empty()) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
+  }
+  const ssize_t sent = TEMP_FAILURE_RETRY(sendmsg(socket.get(), &message, MSG_NOSIGNAL));
+  const int saved = errno;
+  if (sent < 0) return fail_errno(saved, "send a request to hostd");
+  return {};
+}
+
+struct Received {
+  wire::Event event;
+  Fd descriptor;  // where the event comes with one
+};
+
+Status wait_readable(const Fd& socket, int timeout_ms) {
+  pollfd waited{socket.get(), POLLIN, 0};
+  const long ready = TEMP_FAILURE_RETRY(poll(&waited, 1, timeout_ms));
+  const int saved = errno;
+  if (ready < 0) return fail_errno(saved, "wait for hostd");
+  if (ready == 0) return fail(Errc::kTimeout, "wait for hostd");
+  return {};
+}
+
+Result<Fd> descriptor_in(msghdr& message) {
+  Fd descriptor;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    descriptor = Fd(fd);
+  }
+  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return fail(Errc::kMalformed, "read from hostd");
+  return descriptor;
+}
+
+// `timeout_ms` as of poll(2): -1 waits for ever.
+Result<Received> receive(const Fd& socket, int timeout_ms) {
+  if (auto ready = wait_readable(socket, timeout_ms); !ready) return forward(ready.error());
+  std::vector<std::uint8_t> bytes(wire::kMaxEvent);
+  iovec part{bytes.data(), bytes.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = TEMP_FAILURE_RETRY(recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC));
+  const int saved = errno;
+  if (got < 0) return fail_errno(saved, "read from hostd");
+  auto descriptor = descriptor_in(message);
+  if (!descriptor) return forward(descriptor.error());
+  if (got == 0) return fail(Errc::kClosed, "read from hostd");
+  bytes.resize(static_cast<std::size_t>(got));
+  auto event = wire::decode_event(bytes);
+  if (!event) return forward(event.error());
+  if (wire::descriptors_of(*event) != (descriptor->valid() ? 1 : 0)) return fail(Errc::kMalformed, "read from hostd");
+  return Received{*std::move(event), *std::move(descriptor)};
+}
+
+int in_ms(std::chrono::seconds seconds) { return static_cast<int>(std::chrono::milliseconds(seconds).count()); }
+
+bool is_last(const wire::Event& event, wire::Mode mode) {
+  if (std::holds_alternative<wire::Accepted>(event)) return mode == wire::Mode::kCheck;
+  return std::holds_alternative<wire::Refused>(event) || std::holds_alternative<wire::Finished>(event) ||
+         std::holds_alternative<wire::Busy>(event) || std::holds_alternative<wire::Failed>(event);
+}
+
+// The digest that the event names is the text's own: of all above the `end` line, and written on it.
+Status check_state(std::string_view text, const Digest& digest) {
+  const std::size_t tail = kEndLine.size() + kDigestHex + 1;
+  if (text.size() < tail) return fail(Errc::kCorrupt, "read hostd's state");
+  const std::string_view above = text.substr(0, text.size() - tail);
+  if (sha256(above) != digest || text.substr(above.size()) != "end " + to_string(digest) + "\n") {
+    return fail(Errc::kCorrupt, "read hostd's state");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<BrokerClient> BrokerClient::connect(const std::string& socket_path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path.size() >= sizeof address.sun_path) return fail(Errc::kLimit, "connect to hostd", socket_path);
+  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const int socket_errno = errno;
+  if (!socket.valid()) return fail_errno(socket_errno, "make a socket");
+  if (TEMP_FAILURE_RETRY(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address)) != 0) {
+    const int saved = errno;
+    return fail_errno(saved, "connect to hostd", socket_path);
+  }
+  return BrokerClient(std::move(socket));
+}
+
+Result<wire::Event> BrokerClient::submit(const Submission& submission, const OnEvent& on_event) {
+  const auto plan = make_sealed(submission.plan), projection = make_sealed(submission.projection);
+  if (!plan) return forward(plan.error());
+  if (!projection) return forward(projection.error());
+  const wire::Submit request{submission.mode, submission.signature,
+                             {submission.sealed_keys.begin(), submission.sealed_keys.end()}};
+  if (auto sent = send_request(socket_, request, std::array{plan->get(), projection->get()}); !sent) return forward(sent.error());
+  while (true) {
+    auto received = receive(socket_, in_ms(kEventTimeout));
+    if (!received) return forward(received.error());
+    on_event(received->event);
+    if (is_last(received->event, submission.mode)) return std::move(received->event);
+  }
+}
+
+Result<std::string> BrokerClient::state() {
+  if (auto sent = send_request(socket_, wire::AskState{}, {}); !sent) return forward(sent.error());
+  auto received = receive(socket_, in_ms(kEventTimeout));
+  if (!received) return forward(received.error());
+  if (const auto* failed = std::get_if<wire::Failed>(&received->event)) return forward(failed->error);
+  const auto* answer = std::get_if<wire::StateText>(&received->event);
+  if (answer == nullptr) return fail(Errc::kMalformed, "ask hostd for its state");
+  auto text = read_sealed(received->descriptor, lang::kMaxTextBytes);
+  if (!text) return text;
+  if (auto sound = check_state(*text, answer->state); !sound) return forward(sound.error());
+  return text;
+}
+
+Status BrokerClient::watch(const OnEvent& on_event, const std::function<bool()>& go_on) {
+  if (auto sent = send_request(socket_, wire::Watch{}, {}); !sent) return sent;
+  do {
+    auto received = receive(socket_, -1);
+    if (!received) return forward(received.error());
+    on_event(received->event);
+  } while (go_on());
+  return {};
+}
+
+}  // namespace mvm::planner

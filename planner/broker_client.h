@@ -1,0 +1,47 @@
+// The client's end of the broker's socket: for agentd and for `mvm`. Owns one connection; blocks; one request a connection.
+// Touches the socket and memfds that it makes itself. What hostd sends is decoded by schemas/broker.h and nothing else.
+// Proven by: tests/supervisor/ (against hostd).
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "schemas/broker.h"
+
+namespace mvm::planner {
+
+// hostd says nothing for longer than this while a plan runs: kTimeout. A statement has less than that (broker/supervisor).
+inline constexpr std::chrono::seconds kEventTimeout{120};
+
+struct Submission {
+  std::string_view plan;        // canonical text
+  std::string_view projection;  // the exact bytes that were signed
+  std::array<std::uint8_t, wire::kSignatureBytes> signature{};
+  std::span<const std::uint8_t> sealed_keys;
+  wire::Mode mode = wire::Mode::kCheck;
+};
+
+using OnEvent = std::function<void(const wire::Event&)>;
+
+class BrokerClient {
+ public:
+  [[nodiscard]] static Result<BrokerClient> connect(const std::string& socket_path = wire::kBrokerSocket);
+
+  // Sends, then calls `on_event` for every event, and returns the last one: Accepted (of a check), Refused, Finished, Busy or
+  // Failed. kClosed where hostd hung up before a last event: what of the plan was carried out is then to be asked by state().
+  [[nodiscard]] Result<wire::Event> submit(const Submission& submission, const OnEvent& on_event);
+  // The canonical text of the host's state, its digest checked against the event's.
+  [[nodiscard]] Result<std::string> state();
+  // Calls `on_event` for every event until it returns an error (kClosed) or `go_on` returns false after an event.
+  [[nodiscard]] Status watch(const OnEvent& on_event, const std::function<bool()>& go_on);
+
+ private:
+  explicit BrokerClient(Fd socket) : socket_(std::move(socket)) {}
+  Fd socket_;
+};
+
+}  // namespace mvm::planner

@@ -1,0 +1,35 @@
+// The lines of an instance, made from its pool and tenant as the projection gives them.
+// Pure. Proven by: tests/planner/target_test.cc.
+#pragma once
+
+#include "planner/instances.h"
+#include "policy-lang/statement.h"
+
+namespace mvm::planner {
+
+struct Blueprint {
+  lang::PoolView pool;
+  lang::TenantView tenant;
+  Name tenant_name;
+  std::uint64_t max_pids = 0;  // policy, per instance
+  std::uint64_t max_io = 0;
+};
+
+struct Boot {
+  std::uint64_t state = lang::kRunning;  // kRunning or kWarm
+  std::uint32_t slot = 0;
+};
+
+// Adds to `instance` what it lacks to have a microVM: cgroup, drives, tap, jail. Boots from its snapshot if it has one, and
+// takes the snapshot's line away (a wake consumes it).
+void add_microvm(Instance& instance, const Blueprint& blueprint, Boot boot);
+// Leaves what outlives a stop: volume and snapshot.
+void stop_microvm(Instance& instance);
+// A warm instance put to sleep: its snapshot's line, and its volume.
+void put_to_sleep(Instance& instance, const Blueprint& blueprint, std::uint32_t seq);
+// Is its jail what the pool asks for? An instance without a jail is.
+[[nodiscard]] bool matches(const Instance& instance, const Blueprint& blueprint);
+
+[[nodiscard]] lang::Statement bridge_line(const Subject& tenant, const lang::TenantView& view);
+
+}  // namespace mvm::planner

@@ -1,0 +1,301 @@
+#include "planner/target.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "planner/instances.h"
+#include "planner/make_lines.h"
+#include "planner/quota.h"
+#include "policy-lang/print.h"
+
+namespace mvm::planner {
+namespace {
+
+using lang::Statement;
+using lang::Word;
+
+using Members = std::vector<Subject>;  // oldest first
+
+// One pass over the projection. Decisions are made by changing fleet_, each asked of quota_ first.
+class Round {
+ public:
+  explicit Round(const Inputs& inputs) : in_(inputs), fleet_(read_fleet(inputs.now)), quota_(inputs.projection, inputs.policy) {
+    for (const auto& [subject, instance] : fleet_.instances) {
+      ids_.insert(subject.instance.value);
+      if (instance.slot() != 0) slots_[subject.tenant].insert(instance.slot());
+      Instance nothing;
+      nothing.subject = subject;
+      quota_.force(nothing, instance);
+    }
+    for (const Statement& line : in_.policy.statements) {
+      if (line.word == Word::kPerInstance) per_instance_ = line;
+    }
+  }
+
+  Target run() {
+    prune();
+    for (const Statement& line : in_.projection.statements) {
+      if (line.word == Word::kTenant) network(line);
+    }
+    for (const Statement& line : in_.projection.statements) {
+      if (line.word == Word::kPool) reconcile(line);
+    }
+    Target target;
+    target.state.kind = lang::Kind::kState;
+    target.state.header = {in_.now.header.node, in_.projection.header.generation, true, lang::text_digest(in_.projection), {}};
+    target.state.statements = write_fleet(fleet_);
+    target.notes = std::move(notes_);
+    return target;
+  }
+
+ private:
+  [[nodiscard]] bool supports(lang::WordSet words) const { return (in_.supported & words) == words; }
+  void note(const Subject& subject, std::string text) { notes_.push_back({subject, std::move(text)}); }
+
+  [[nodiscard]] const Statement* find(Word word, const Subject& subject) const {
+    const auto& lines = in_.projection.statements;
+    const auto found = std::ranges::find_if(lines, [&](const Statement& s) { return s.word == word && s.subject == subject; });
+    return found == lines.end() ? nullptr : &*found;
+  }
+
+  // Tenants and pools that the projection does not name go, with their data, where it says so.
+  void prune() {
+    const Statement* prune = find(Word::kPrune, {});
+    const bool tenants = prune != nullptr && prune->number("tenants") == lang::kYes;
+    const bool pools = prune != nullptr && prune->number("pools") == lang::kYes;
+    const auto doomed = [&](const Subject& subject) {
+      if (find(Word::kTenant, tenant_subject(subject.tenant)) == nullptr) return tenants;
+      if (subject.kind != SubjectKind::kInstance) return false;
+      return pools && find(Word::kPool, pool_subject(subject.tenant, subject.pool)) == nullptr;
+    };
+    for (auto& [subject, instance] : fleet_.instances) {
+      if (!doomed(subject)) continue;
+      Instance gone;
+      gone.subject = subject;
+      quota_.force(instance, gone);
+      instance = gone;
+    }
+    std::erase_if(fleet_.bridges, [&](const auto& entry) { return doomed(entry.first); });
+    std::erase_if(fleet_.rules, [&](const auto& entry) { return doomed(entry.first); });
+  }
+
+  void network(const Statement& tenant) {
+    fleet_.bridges[tenant.subject] = bridge_line(tenant.subject, lang::tenant_view(tenant));
+    if (const Statement* rule = find(Word::kRule, tenant.subject)) fleet_.rules[tenant.subject] = *rule;
+    else fleet_.rules.erase(tenant.subject);
+  }
+
+  [[nodiscard]] Members members(const Subject& pool, Phase phase) const {
+    Members found;
+    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
+      const Subject& subject = at->first;
+      if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
+      if (!at->second.empty() && at->second.phase() == phase) found.push_back(subject);
+    }
+    return found;
+  }
+
+  // The change, where quota allows it.
+  bool change(const Instance& after) {
+    Instance& before = fleet_.instances[after.subject];
+    before.subject = after.subject;
+    if (auto why = quota_.replace(before, after)) {
+      note(pool_subject(after.subject.tenant, after.subject.pool), *why);
+      return false;
+    }
+    before = after;
+    return true;
+  }
+
+  bool start(const Subject& subject, const Blueprint& blueprint, std::uint64_t state) {
+    if (starts_ == kMaxStartsARound) return false;
+    Instance instance = fleet_.instances[subject];
+    instance.subject = subject;
+    const std::uint32_t slot = instance.slot() != 0 ? instance.slot() : free_slot(subject.tenant, blueprint.tenant.subnet);
+    if (slot == 0) {
+      note(pool_subject(subject.tenant, subject.pool), "no slot is free in the tenant's subnet or on its bridge");
+      return false;
+    }
+    add_microvm(instance, blueprint, {state, slot});
+    if (!change(instance)) return false;
+    slots_[subject.tenant].insert(slot);
+    ids_.insert(subject.instance.value);
+    ++starts_;
+    return true;
+  }
+
+  bool move(const Subject& subject, std::uint64_t state) {
+    Instance instance = fleet_.instances[subject];
+    Statement jail = *instance.line(Word::kJail);
+    jail.numbers[4] = state;
+    if (state == lang::kRunning) jail.numbers[5] = lang::kAwake;
+    instance.set(jail);
+    return change(instance);
+  }
+
+  void stop(const Subject& subject) {
+    Instance instance = fleet_.instances[subject];
+    stop_microvm(instance);
+    quota_.force(fleet_.instances[subject], instance);
+    fleet_.instances[subject] = instance;
+  }
+
+  // The lowest slot that no instance holds now: a slot that this plan frees is not given out again before the next plan.
+  [[nodiscard]] std::uint32_t free_slot(const Name& tenant, const Subnet& subnet) {
+    const std::set<std::uint32_t>& used = slots_[tenant];
+    if (used.size() >= lang::kMaxTapsPerBridge) return 0;
+    for (std::uint32_t slot = lang::kFirstSlot; slot + 1 < subnet.size(); ++slot) {
+      if (!used.contains(slot)) return slot;
+    }
+    return 0;
+  }
+
+  // 20 bits of the generation, then the lowest number that is free: ids grow with time, and a restart chooses the same.
+  [[nodiscard]] InstanceId free_id() const {
+    const std::uint32_t first = static_cast<std::uint32_t>(in_.projection.header.generation << 12);
+    std::uint32_t id = first;
+    while (ids_.contains(id)) ++id;
+    return {id};
+  }
+
+  // V5 of docs/language.md: beyond those that are stopped or asleep, no more instances than the counts want.
+  [[nodiscard]] bool may_create(const Subject& pool, const lang::PoolView& wanted) const {
+    std::uint64_t live = 0;
+    for (const Phase phase : {Phase::kRunning, Phase::kWarm}) live += members(pool, phase).size();
+    for (const Subject& subject : members(pool, Phase::kStopped)) live += fleet_.instances.at(subject).line(Word::kVolume) == nullptr;
+    return live < wanted.running + wanted.warm + wanted.sleeping;
+  }
+
+  [[nodiscard]] std::string missing_for(const Blueprint& blueprint) const {
+    if (blueprint.pool.data != 0 && !supports(lang::set_of(Word::kVolume, Word::kLuksOpen))) return "data drives are not supported by this host";
+    if (blueprint.tenant.has_secrets && !supports(lang::bit(Word::kSecrets))) return "secrets drives are not supported by this host";
+    if (blueprint.pool.has_config && !supports(lang::bit(Word::kConfig))) return "config drives are not supported by this host";
+    return {};
+  }
+
+  void reconcile(const Statement& line) {
+    const Subject& pool = line.subject;
+    const Statement* tenant = find(Word::kTenant, tenant_subject(pool.tenant));
+    if (tenant == nullptr) return;  // verify_projection() refuses such a projection
+    const Blueprint blueprint{lang::pool_view(line), lang::tenant_view(*tenant), pool.tenant, per_instance_.numbers[0],
+                              per_instance_.numbers[1]};
+    if (const std::string missing = missing_for(blueprint); !missing.empty()) return note(pool, missing);
+    const bool sleeps = supports(lang::set_of(Word::kSnapshot, Word::kGuest));
+
+    Members running = members(pool, Phase::kRunning), warm = members(pool, Phase::kWarm);
+    Members sleeping = members(pool, Phase::kSleeping), stopped = members(pool, Phase::kStopped);
+    // Up to the running count.
+    const auto take = [&](Members& from, Members& to, auto&& act) {
+      while (!from.empty() && to.size() < blueprint.pool.running) {
+        if (!act(from.front())) return;
+        to.push_back(from.front());
+        from.erase(from.begin());
+      }
+    };
+    const auto run = [&](const Subject& subject) { return start(subject, blueprint, lang::kRunning); };
+    if (sleeps) wake(sleeping, running, blueprint);
+    take(warm, running, [&](const Subject& subject) { return move(subject, lang::kRunning); });
+    take(stopped, running, run);
+    while (running.size() < blueprint.pool.running && may_create(pool, blueprint.pool)) {
+      const Subject fresh = instance_subject(pool.tenant, pool.pool, free_id());
+      if (!run(fresh)) break;
+      running.push_back(fresh);
+    }
+
+    if (!blueprint.pool.critical) {
+      settle_surplus(blueprint, running, warm, sleeping, sleeps);
+      remake(running, blueprint);
+    }
+    fill_warm(pool, blueprint, warm, sleeping, stopped, sleeps);
+    if (sleeps && !blueprint.pool.pinned && !blueprint.pool.critical) {
+      while (sleeping.size() < blueprint.pool.sleeping && warm.size() > blueprint.pool.warm) sleep_one(warm, sleeping, blueprint);
+    } else if (sleeping.size() < blueprint.pool.sleeping) {
+      note(pool, sleeps ? "the pool is pinned or critical: nothing is put to sleep" : "snapshots are not supported by this host");
+    }
+    for (const Subject& subject : stopped) stop(subject);
+    std::erase_if(fleet_.instances, [](const auto& entry) { return entry.second.empty(); });
+  }
+
+  // One that sleeps without the data drive that the pool has by now stays asleep: its guest knows of none.
+  void wake(Members& sleeping, Members& running, const Blueprint& blueprint) {
+    for (auto at = sleeping.begin(); at != sleeping.end() && running.size() < blueprint.pool.running;) {
+      const bool wakes = blueprint.pool.data == 0 || fleet_.instances[*at].line(Word::kVolume) != nullptr;
+      if (!wakes || !start(*at, blueprint, lang::kRunning)) {
+        ++at;
+        continue;
+      }
+      running.push_back(*at);
+      at = sleeping.erase(at);
+    }
+  }
+
+  // A new image or size reaches a quarter of the running instances (one at least) in each round.
+  void remake(const Members& running, const Blueprint& blueprint) {
+    std::size_t left = std::max<std::size_t>(1, running.size() / 4);
+    for (const Subject& subject : running) {
+      if (matches(fleet_.instances[subject], blueprint) || left == 0) continue;
+      Instance instance = fleet_.instances[subject];
+      const std::uint32_t slot = instance.slot();
+      stop_microvm(instance);
+      add_microvm(instance, blueprint, {lang::kRunning, slot});
+      if (change(instance)) --left;
+    }
+  }
+
+  void settle_surplus(const Blueprint& blueprint, Members& running, Members& warm, Members& sleeping, bool sleeps) {
+    while (running.size() > blueprint.pool.running) {
+      const Subject newest = running.back();
+      running.pop_back();
+      const bool wanted_asleep = sleeps && sleeping.size() + (warm.size() - std::min(warm.size(), blueprint.pool.warm)) < blueprint.pool.sleeping;
+      const bool to_warm = !blueprint.pool.pinned && (warm.size() < blueprint.pool.warm || wanted_asleep);
+      if (to_warm && move(newest, lang::kWarm)) warm.push_back(newest);
+      else stop(newest);
+    }
+    while (warm.size() > blueprint.pool.warm && !(sleeps && sleeping.size() < blueprint.pool.sleeping)) {
+      stop(warm.back());
+      warm.pop_back();
+    }
+  }
+
+  // Warm ones for the warm count, and those on their way to sleep.
+  void fill_warm(const Subject& pool, const Blueprint& blueprint, Members& warm, const Members& sleeping, Members& stopped, bool sleeps) {
+    const std::uint64_t asleep = std::min<std::uint64_t>(sleeping.size(), blueprint.pool.sleeping);
+    const bool may_sleep = sleeps && !blueprint.pool.pinned && !blueprint.pool.critical;
+    const std::uint64_t wanted = blueprint.pool.warm + (may_sleep ? blueprint.pool.sleeping - asleep : 0);
+    while (warm.size() < wanted && (!stopped.empty() || may_create(pool, blueprint.pool))) {
+      const Subject subject = stopped.empty() ? instance_subject(pool.tenant, pool.pool, free_id()) : stopped.front();
+      if (!start(subject, blueprint, lang::kWarm)) return;
+      fresh_warm_.insert(subject);
+      if (!stopped.empty()) stopped.erase(stopped.begin());
+      warm.push_back(subject);
+    }
+  }
+
+  void sleep_one(Members& warm, Members& sleeping, const Blueprint& blueprint) {
+    const Subject subject = warm.back();
+    warm.pop_back();
+    if (fresh_warm_.contains(subject)) return;  // it does not run yet: the next round
+    Instance instance = fleet_.instances[subject];
+    put_to_sleep(instance, blueprint, in_.sleep_seq);
+    if (change(instance)) sleeping.push_back(subject);
+  }
+
+  const Inputs& in_;
+  Fleet fleet_;
+  Quota quota_;
+  Statement per_instance_;
+  std::map<Name, std::set<std::uint32_t>> slots_;
+  std::set<std::uint32_t> ids_;
+  std::set<Subject> fresh_warm_;
+  std::size_t starts_ = 0;
+  std::vector<Note> notes_;
+};
+
+}  // namespace
+
+Target make_target(const Inputs& inputs) {
+  return Round(inputs).run();
+}
+
+}  // namespace mvm::planner

@@ -1,0 +1,44 @@
+// What the state should become: desired state and the state that is, to the state to aim at next. The plan is then
+// lang::diff of the two, so nothing here knows an order of statements.
+// Pure: the same inputs give the same target, so a restarted agent chooses the same ids and slots.
+// Proven by: tests/planner/target_test.cc (every target's plan verifies; a second run changes nothing).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "policy-lang/statement.h"
+#include "policy-lang/table.h"
+
+namespace mvm::planner {
+
+inline constexpr std::size_t kMaxStartsARound = 256;  // microVMs that one plan starts, so that a plan stays far below 1 MiB
+
+struct Inputs {
+  const lang::Document& now;         // kState
+  const lang::Document& projection;  // kProjection, signature checked
+  const lang::Document& policy;      // kPolicy
+  // Words that the host has an executor for. What it lacks is left out of the target and said in the notes.
+  lang::WordSet supported = 0;
+  std::uint32_t sleep_seq = 1;       // `seq` of snapshots taken now: grows from sleep to sleep (seconds since 1970 do)
+};
+
+struct Note {
+  Subject subject;
+  std::string text;  // why something wanted is not in the target
+};
+
+struct Target {
+  lang::Document state;
+  std::vector<Note> notes;
+};
+
+// Per pool, in this order, quota checked before each: wake sleeping, resume warm, start stopped, create new, until the running
+// count is met; the surplus, newest first, goes to warm and then to sleeping as those counts want, and is stopped otherwise;
+// warm and sleeping counts are then filled. Instances whose image or size is not the pool's are remade a quarter at a time.
+// A sleeping instance is reached by way of warm, so it can take two rounds.
+[[nodiscard]] Target make_target(const Inputs& inputs);
+
+}  // namespace mvm::planner
