@@ -1,0 +1,9 @@
+// Text of a state, from anybody.
+#include <cstddef>
+#include <cstdint>
+
+#include "fuzz/text_target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return mvm::fuzz::run_text_target(mvm::lang::Kind::kState, data, size);
+}

@@ -1,0 +1,145 @@
+// The program as people run it: what it prints and how it exits.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "planner/files.h"
+#include "tests/planner/texts.h"
+
+namespace mvm {
+namespace {
+
+struct Ran {
+  int exit = -1;
+  std::string out;
+};
+
+Ran run(const std::string& arguments) {
+  Ran ran;
+  FILE* const pipe = popen((MVM_BINARY " " + arguments + " 2>&1").c_str(), "r");
+  std::array<char, 4096> buffer;
+  std::size_t count = 0;
+  while ((count = fread(buffer.data(), 1, buffer.size(), pipe)) > 0) ran.out.append(buffer.data(), count);
+  const int status = pclose(pipe);
+  ran.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+class Mvm : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = ::testing::TempDir() + "mvm-cli-" + std::to_string(getpid()) + "/";
+    std::filesystem::remove_all(dir_);
+    std::filesystem::create_directory(dir_);
+    put("policy", test::policy_text());
+    put("state", lang::print(test::empty_state()));
+    put("p1", test::projection_text(1, test::kPrune + test::tenant("acme", 3) + test::pool("acme/web", {.running = 2})));
+    put("p2", test::projection_text(2, test::kPrune + test::tenant("acme", 3) + test::pool("acme/web", {.running = 1})));
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  void put(const std::string& name, const std::string& text) { ASSERT_TRUE(planner::replace_file(dir_ + name, text, 0600)); }
+  std::string at(const std::string& name) { return dir_ + name; }
+  std::string offline(const std::string& projection) {
+    return " --projection " + at(projection) + " --policy " + at("policy") + " --state " + at("state");
+  }
+  std::string dir_;
+};
+
+TEST_F(Mvm, MakesAPlanThatItsOwnCheckAccepts) {
+  const Ran made = run("plan make" + offline("p1"));
+  ASSERT_EQ(made.exit, 0) << made.out;
+  put("plan", made.out);
+  const Ran checked = run("plan check " + at("plan") + offline("p1"));
+  EXPECT_EQ(checked.exit, 0) << checked.out;
+  EXPECT_NE(checked.out.find("accepted: 7 statements"), std::string::npos) << checked.out;  // a bridge, two of cgroup, tap, jail
+}
+
+TEST_F(Mvm, RefusesAnUnauthorisedPlanWithRuleLineAndRemedy) {
+  put("plan", run("plan make" + offline("p1")).out);
+  std::string text = planner::read_file(-100, at("plan"), 1 << 20).value();
+  text.replace(text.find("vcpus=1"), 7, "vcpus=2");
+  put("plan", text);
+  const Ran torn = run("plan check " + at("plan") + offline("p1"));
+  EXPECT_EQ(torn.exit, 1);
+  EXPECT_NE(torn.out.find("V1 form"), std::string::npos) << torn.out;
+  put("plan", run("plan fmt " + at("plan")).out);
+  const Ran refused = run("plan check " + at("plan") + offline("p1") + " --json");
+  EXPECT_EQ(refused.exit, 1);
+  const auto json = nlohmann::json::parse(refused.out);
+  EXPECT_EQ(json["rule"], "V5 authority");
+  EXPECT_GT(json["line"], 5);
+  EXPECT_FALSE(json["remedy"].get<std::string>().empty());
+}
+
+TEST_F(Mvm, DiffExitsAsDiffDoes) {
+  put("plan1", run("plan make" + offline("p1")).out);
+  put("plan2", run("plan make" + offline("p2")).out);
+  EXPECT_EQ(run("plan diff " + at("plan1") + " " + at("plan1")).exit, 0);
+  const Ran different = run("plan diff " + at("plan1") + " " + at("plan2"));
+  EXPECT_EQ(different.exit, 1);
+  EXPECT_NE(different.out.find("< + jail acme/web/"), std::string::npos) << different.out;
+  EXPECT_EQ(run("plan diff " + at("plan1") + " " + at("nothing")).exit, 2);
+  EXPECT_EQ(run("plan diff " + at("plan1") + " " + at("state")).exit, 2);
+  const Ran host = run("plan diff " + at("plan1") + " --state " + at("state"));
+  EXPECT_EQ(host.exit, 1);
+  EXPECT_NE(host.out.find("> bridge acme net=3"), std::string::npos) << host.out;
+}
+
+TEST_F(Mvm, ReadsLinksAndPipesAsPeopleNameThem) {
+  put("plan", run("plan make" + offline("p1")).out);
+  std::filesystem::create_symlink(at("plan"), at("link"));
+  EXPECT_EQ(run("plan show " + at("link")).exit, 0);
+  EXPECT_EQ(run("plan show /dev/stdin < " + at("plan")).exit, 0);
+  EXPECT_EQ(run("plan show - < " + at("plan")).exit, 0);
+}
+
+TEST_F(Mvm, KeysSignAndVerify) {
+  const Ran made = run("keygen " + at("key"));
+  ASSERT_EQ(made.exit, 0) << made.out;
+  ASSERT_EQ(made.out.size(), 8 + 64 + 1u);
+  const std::string key = made.out.substr(0, made.out.size() - 1);
+  EXPECT_EQ(run("keygen " + at("key")).exit, 2) << "a key is never overwritten";
+  EXPECT_EQ(run("sign " + at("p1") + " --key " + at("key")).exit, 0);
+  EXPECT_EQ(run("verify " + at("p1") + " --key " + key).exit, 0);
+  EXPECT_EQ(run("verify " + at("p2") + " --key " + key + " --signature " + at("p1.sig")).exit, 1);
+  put("draft", "mvm-projection 1\n");
+  EXPECT_EQ(run("sign " + at("draft") + " --key " + at("key")).exit, 1) << "what does not parse is not signed";
+}
+
+TEST_F(Mvm, EveryCommandHasAnExample) {
+  for (const char* command : {"plan make", "plan check", "plan fmt", "plan show", "plan diff", "plan apply", "state", "watch", "preflight",
+                              "audit verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "completion"}) {
+    const Ran help = run(std::string(command) + " --help");
+    EXPECT_EQ(help.exit, 0) << command;
+    EXPECT_NE(help.out.find("Example:\n  mvm " + std::string(command)), std::string::npos) << command << "\n" << help.out;
+  }
+}
+
+TEST_F(Mvm, UnknownCommandsAndMissingFilesAreErrors) {
+  for (const char* wrong : {"", "plan", "plan burn", "plan make", "plan show /nonexistent", "--socket /nonexistent state"}) EXPECT_EQ(run(wrong).exit, 2) << wrong;
+}
+
+TEST_F(Mvm, CompletionOffersWhatThereIs) {
+  put("completion", run("completion").out);
+  FILE* const pipe = popen(("bash -c \"" + std::string("source ") + at("completion") + "; COMP_WORDS=(mvm plan d); COMP_CWORD=2; _mvm; echo \\${COMPREPLY[*]}\"").c_str(), "r");
+  std::array<char, 256> buffer{};
+  const std::size_t size = fread(buffer.data(), 1, buffer.size() - 1, pipe);
+  pclose(pipe);
+  EXPECT_EQ(std::string(buffer.data(), size), "diff\n");
+}
+
+TEST_F(Mvm, PrintsTheGrammarAndTheTable) {
+  EXPECT_NE(run("grammar").out.find("luksOpen"), std::string::npos);
+  EXPECT_NE(run("primitives").out.find("luksOpen"), std::string::npos);
+  const auto json = nlohmann::json::parse(run("primitives --json").out);
+  EXPECT_FALSE(json.empty());
+}
+
+}  // namespace
+}  // namespace mvm

@@ -1,0 +1,62 @@
+// The guest of a doubled microVM: a real tap, held as Firecracker holds it, and behind it one host that answers ARP and
+// ping, and sends pings when told to. Address, gateway and mask come from ip= on its kernel command line.
+// For tests only; never installed.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mvm::doubles {
+
+using Mac = std::array<std::uint8_t, 6>;
+using Clock = std::chrono::steady_clock;
+
+// What came of a command that takes time: which client it was for, and the line to send it.
+struct Outcome {
+  std::uint64_t client = 0;
+  std::string line;
+};
+
+class Guest {
+ public:
+  // What is wrong, or nothing. Not persistent: the tap has to be there, as the jail's uid may not make one.
+  [[nodiscard]] std::optional<std::string> open_tap(const std::string& name, const std::string& mac);
+  void begin(const std::string& boot_args);
+
+  [[nodiscard]] int tap() const { return tap_; }
+  // Reads one frame, and answers it where a host would.
+  void receive();
+  // "ping A", "pingfrom S A", "send HEX", "address", "seen": the answer, or nothing where it comes later, from outcomes().
+  [[nodiscard]] std::optional<std::string> command(std::uint64_t client, const std::string& line);
+  [[nodiscard]] std::vector<Outcome> outcomes();
+
+ private:
+  struct Ping {
+    std::uint64_t client;
+    std::uint32_t from, to, hop;
+    std::uint16_t sequence;
+    bool sent;
+    Clock::time_point since;
+  };
+  void send_frame(const std::vector<std::uint8_t>& frame);
+  void send_arp(std::uint16_t operation, const Mac& to, std::uint32_t to_address);
+  void receive_arp(const std::uint8_t* frame, std::size_t size);
+  void receive_ip(const std::uint8_t* frame, std::size_t size);
+  void send_echo(Ping& ping, const Mac& to);
+
+  int tap_ = -1;
+  Mac mac_{};
+  std::uint32_t address_ = 0, gateway_ = 0, mask_ = 0;
+  std::map<std::uint32_t, Mac> neighbours_;
+  std::vector<Ping> pings_;
+  std::vector<Outcome> done_;
+  std::uint16_t sequence_ = 0;
+  std::uint64_t seen_ = 0;  // frames that came
+};
+
+}  // namespace mvm::doubles

@@ -1,0 +1,285 @@
+#include "tests/doubles/vmm.h"
+
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <regex>
+#include <utility>
+
+namespace mvm::doubles {
+namespace {
+
+const char* const kAfter = "The requested operation is not supported after starting the microVM.";
+const char* const kBefore = "The requested operation is not supported before starting the microVM.";
+
+Reply ok() { return {204, ""}; }
+Reply data(const nlohmann::json& body) { return {200, body.dump()}; }
+Reply not_doubled(const RequestRule& rule) {
+  return fault("fake-firecracker: " + rule.method + " " + rule.path + " is checked, and not doubled");
+}
+
+std::vector<std::string> parts_of(const std::string& path) {
+  std::vector<std::string> parts;
+  std::string part;
+  for (const char c : path) {
+    if (c != '/') part += c;
+    else if (!part.empty()) parts.push_back(std::exchange(part, ""));
+  }
+  if (!part.empty()) parts.push_back(part);
+  return parts;
+}
+
+struct Found {
+  const RequestRule* rule = nullptr;
+  std::string id;
+};
+Found find_rule(const std::string& method, const std::string& path) {
+  const auto parts = parts_of(path);
+  for (const RequestRule& rule : request_rules()) {
+    const auto wanted = parts_of(rule.path);
+    if (rule.method != method || wanted.size() != parts.size()) continue;
+    Found found{&rule, ""};
+    bool same = true;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (wanted[i] == "{id}") found.id = parts[i];
+      else same = same && wanted[i] == parts[i];
+    }
+    if (same) return found;
+  }
+  return {};
+}
+
+bool plain_id(const std::string& id) {
+  return std::ranges::all_of(id, [](unsigned char c) { return c == '_' || std::isalnum(c) != 0; });
+}
+
+std::string errno_text(int number) { return std::string(strerror(number)) + " (os error " + std::to_string(number) + ")"; }
+
+int open_for_reading(const std::string& path, const std::string& otherwise) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int saved = errno;
+  if (file < 0) throw std::runtime_error(otherwise + errno_text(saved));
+  return file;
+}
+
+}  // namespace
+
+Reply fault(const std::string& message) { return {400, nlohmann::json{{"fault_message", message}}.dump()}; }
+
+Reply Vmm::handle(const std::string& method, const std::string& path, const std::string& body) {
+  const Found found = find_rule(method, path);
+  if (found.rule == nullptr) {
+    const auto parts = parts_of(path);
+    return fault("Invalid request method and/or path: " + method + " " + (parts.empty() ? "" : parts.front()) + ".");
+  }
+  const RequestRule& rule = *found.rule;
+  if (method == "GET" && !body.empty()) return fault("GET request cannot have a body.");
+  if (!rule.body.empty() && body.empty() && rule.body != "BalloonStartCmd") {
+    return fault(method == "PUT" ? "Empty PUT request." : "Empty PATCH request.");
+  }
+  if (!plain_id(found.id)) return fault("API Resource IDs can only contain alphanumeric characters and underscores.");
+  nlohmann::json parsed;
+  if (!body.empty()) {
+    const char* const kBad = "An error occurred when deserializing the json body of a request: ";
+    try {
+      parsed = parse_json(body);
+    } catch (const std::exception& error) {
+      return fault(std::string(kBad) + error.what() + ".");
+    }
+    const bool partial = method == "PATCH" && path == "/machine-config";
+    if (partial && parsed.is_object() && parsed.empty()) return fault("Empty PATCH request.");
+    if (const auto wrong = fault_in(parsed, body_rule(rule.body), partial ? Form::kPatch : Form::kWhole)) {
+      return fault(kBad + *wrong + ".");
+    }
+  }
+  for (const char* name : {"drive_id", "iface_id", "id"}) {
+    if (found.id.empty() || rule.body == "MmdsContentsObject" || !parsed.contains(name) || parsed[name] == found.id) continue;
+    return fault("The id from the path does not match the id from the body!");
+  }
+  // Only with PCI could a device be added to what runs, and the jail's Firecracker is started without.
+  const bool pluggable = method == "PUT" && !found.id.empty();
+  if (rule.when == When::kBeforeStart && life_ != Life::kNotStarted) return fault(pluggable ? "PCI is not enabled" : kAfter);
+  if (rule.when == When::kAfterStart && life_ == Life::kNotStarted) return fault(kBefore);
+  if (path == "/snapshot/load" && !config_.empty()) {
+    return fault("Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources.");
+  }
+  if (path == "/snapshot/create" && life_ == Life::kRunning) {
+    return fault("Create snapshot error: Cannot save the microVM state: Operation not allowed: save/restore unavailable while running");
+  }
+  if (rule.doubled == Doubled::kOnlyChecked) return not_doubled(rule);
+  try {
+    return obey(rule, found.id, parsed);
+  } catch (const std::exception& error) {
+    return fault(error.what());
+  }
+}
+
+Reply Vmm::obey(const RequestRule& rule, const std::string& id, const nlohmann::json& body) {
+  const std::string what = rule.method + " " + rule.path;
+  if (what == "GET /") {
+    const char* const kLives[] = {"Not started", "Running", "Paused"};
+    // In serde's order: id, state, vmm_version, app_name.
+    nlohmann::ordered_json info = {{"id", id_}, {"state", kLives[static_cast<int>(life_)]}, {"vmm_version", version_}, {"app_name", "Firecracker"}};
+    return {200, info.dump()};
+  }
+  if (what == "GET /version") return data({{"firecracker_version", version_}});
+  if (what == "GET /machine-config") return data(machine_);
+  if (what == "GET /vm/config") {
+    nlohmann::json all = config_;
+    all["machine-config"] = machine_;
+    return data(all);
+  }
+  if (what == "PUT /actions") return act(body["action_type"]);
+  if (what == "PUT /machine-config" || what == "PATCH /machine-config") {
+    nlohmann::json merged = machine_;
+    merged.update(body);
+    if (merged["mem_size_mib"] == 0 || (merged["huge_pages"] == "2M" && merged["mem_size_mib"].get<long>() % 2 != 0)) {
+      return fault("Machine config error: The memory size (MiB) is either 0, or not a multiple of the configured page size.");
+    }
+    machine_ = merged;
+    return ok();
+  }
+  if (what == "PUT /boot-source") return set_boot_source(body);
+  if (what == "PUT /drives/{id}") return set_drive(body);
+  if (what == "PUT /network-interfaces/{id}") return set_network(body);
+  if (what == "PUT /vsock") return set_vsock(body);
+  if (what == "PUT /mmds/config") return set_mmds(body);
+  if (what == "PUT /mmds") {
+    mmds_ = body;
+    return ok();
+  }
+  if (what == "PATCH /mmds") {
+    if (!mmds_) return fault("MMDS error: The MMDS data store is not initialized.");
+    mmds_->merge_patch(body);
+    return ok();
+  }
+  if (what == "GET /mmds") return data(mmds_.value_or(nlohmann::json::object()));
+  if (what == "PUT /entropy") {
+    config_["entropy"] = body;
+    return ok();
+  }
+  if (what == "PATCH /vm") {
+    life_ = body["state"] == "Paused" ? Life::kPaused : Life::kRunning;
+    return ok();
+  }
+  (void)id;
+  return not_doubled(rule);
+}
+
+Reply Vmm::act(const std::string& action) {
+  if (action == "InstanceStart") return life_ == Life::kNotStarted ? start() : fault(kAfter);
+  if (life_ == Life::kNotStarted) return fault(kBefore);
+  return ok();
+}
+
+// Where there is KVM, an empty VM, because the kernel then does what it does beside a real one: its threads join the cgroup.
+void Vmm::make_vm() {
+  const int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+  if (kvm < 0) return;
+  vm_ = ioctl(kvm, KVM_CREATE_VM, 0);
+  close(kvm);
+}
+
+Reply Vmm::start() {
+  if (!config_.contains("boot-source")) {
+    return fault("Start microvm error: Cannot start microvm without kernel configuration.");
+  }
+  make_vm();
+  guest_.begin(boot_args_);
+  life_ = Life::kRunning;
+  return ok();
+}
+
+Reply Vmm::set_boot_source(const nlohmann::json& body) {
+  close(open_for_reading(body["kernel_image_path"], "Boot source error: The kernel file cannot be opened: "));
+  if (body.contains("initrd_path")) {
+    close(open_for_reading(body["initrd_path"], "Boot source error: The initrd file cannot be opened due to invalid path or invalid permissions. "));
+  }
+  boot_args_ = body.value("boot_args", "");
+  if (boot_args_.size() > 2048) return fault("Boot source error: The kernel command line is invalid: String length too large.");
+  config_["boot-source"] = body;
+  return ok();
+}
+
+Reply Vmm::set_drive(const nlohmann::json& body) {
+  if (body.contains("socket") || !body.contains("path_on_host")) return fault("fake-firecracker: vhost-user drives are not doubled");
+  const bool read_only = body.value("is_read_only", false);
+  const std::string path = body["path_on_host"];
+  const int file = open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  const int saved = errno;
+  if (file < 0) {
+    return fault("Drive config error: Unable to create the virtio block device: Virtio backend error: Error manipulating the backing file: " +
+                 errno_text(saved) + " " + path);
+  }
+  close(file);
+  auto& drives = config_["drives"];
+  for (auto& drive : drives) {
+    if (drive["drive_id"] == body["drive_id"]) {
+      drive = body;
+      return ok();
+    }
+    if (drive["is_root_device"] == true && body["is_root_device"] == true) {
+      return fault("Drive config error: A root block device already exists!");
+    }
+  }
+  drives.push_back(body);
+  return ok();
+}
+
+Reply Vmm::set_network(const nlohmann::json& body) {
+  const std::string mac = body.value("guest_mac", "06:00:00:00:00:01");
+  if (!std::regex_match(mac, std::regex("([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"))) {
+    return fault("An error occurred when deserializing the json body of a request: invalid value: string \"" + mac + "\", expected MAC address.");
+  }
+  if (const auto wrong = guest_.open_tap(body["host_dev_name"], mac)) {
+    return fault("Network config error: Could not create the network device: Open tap device failed: " + *wrong);
+  }
+  config_["network-interfaces"] = nlohmann::json::array({body});
+  return ok();
+}
+
+Reply Vmm::set_vsock(const nlohmann::json& body) {
+  const std::string path = body["uds_path"];
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return fault("Vsock config error: Cannot create backend for vsock device: UnixBind");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  if (vsock_ >= 0) {
+    close(vsock_);
+    unlink(path.c_str());
+  }
+  vsock_ = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (bind(vsock_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(vsock_, 16) != 0) {
+    return fault("Vsock config error: Cannot create backend for vsock device: Error binding to the host-side Unix socket: " + errno_text(errno));
+  }
+  config_["vsock"] = body;
+  return ok();
+}
+
+Reply Vmm::set_mmds(const nlohmann::json& body) {
+  if (body["network_interfaces"].empty()) {
+    return fault("MMMDS config error: The list of network interface IDs that allow forwarding MMDS requests is empty.");
+  }
+  const std::string address = body.value("ipv4_address", "169.254.169.254");
+  if (!std::regex_match(address, std::regex("169\\.254\\.[0-9]{1,3}\\.[0-9]{1,3}"))) {
+    return fault("MMMDS config error: The MMDS IPv4 address is not link local.");
+  }
+  for (const auto& name : body["network_interfaces"]) {
+    const auto& interfaces = config_["network-interfaces"];
+    if (std::ranges::none_of(interfaces, [&](const auto& each) { return each["iface_id"] == name; })) {
+      return fault("MMMDS config error: The list of network interface IDs provided contains at least one ID that does not correspond to any "
+                   "existing network interface.");
+    }
+  }
+  config_["mmds-config"] = body;
+  return ok();
+}
+
+}  // namespace mvm::doubles

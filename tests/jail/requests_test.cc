@@ -1,0 +1,80 @@
+#include "broker/jail/requests.h"
+
+#include <gtest/gtest.h>
+
+#include "broker/jail/launch.h"
+
+namespace mvm::jail {
+namespace {
+
+lang::Statement jail_statement() {
+  lang::Statement jail;
+  jail.word = lang::Word::kJail;
+  jail.subject = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1});
+  jail.numbers = {1, 2, 1024, lang::kBootCold, lang::kRunning, lang::kAwake};
+  return jail;
+}
+
+const wire::Place kPlace = {.net = 3, .subnet = {0x0af00300, 24}, .cidr = {0x0af00000, 12}, .slot = 5, .uid = 100'773, .generation = 42};
+
+TEST(Requests, AreTheseBytesInThisOrder) {
+  const std::vector<Request> expected = {
+      {"PUT", "/machine-config", R"({"vcpu_count":2,"mem_size_mib":1024,"smt":false,"track_dirty_pages":false})"},
+      {"PUT", "/boot-source",
+       R"({"kernel_image_path":"/kernel","boot_args":"reboot=k panic=1 pci=off 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd quiet )"
+       R"(loglevel=1 random.trust_cpu=on swiotlb=noforce net.ifnames=0 ipv6.disable=1 ip=10.240.3.5::10.240.3.1:255.255.255.0::eth0:off"})"},
+      {"PUT", "/drives/rootfs",
+       R"({"drive_id":"rootfs","path_on_host":"/rootfs","is_root_device":true,"is_read_only":true,"cache_type":"Unsafe",)"
+       R"("rate_limiter":{"bandwidth":{"size":536870912,"refill_time":1000},"ops":{"size":50000,"refill_time":1000}}})"},
+      {"PUT", "/network-interfaces/eth0",
+       R"({"iface_id":"eth0","host_dev_name":"tn3i5","guest_mac":"06:6d:00:30:00:05",)"
+       R"("rx_rate_limiter":{"bandwidth":{"size":268435456,"refill_time":1000},"ops":{"size":200000,"refill_time":1000}},)"
+       R"("tx_rate_limiter":{"bandwidth":{"size":268435456,"refill_time":1000},"ops":{"size":200000,"refill_time":1000}}})"},
+      {"PUT", "/vsock", R"({"guest_cid":5,"uds_path":"/run/v.sock"})"},
+      {"PUT", "/mmds/config", R"({"version":"V2","network_interfaces":["eth0"]})"},
+      {"PUT", "/mmds",
+       R"({"mvm":{"tenant":"acme","pool":"workers","instance":"i-a3f7b2c1","slot":"5","address":"10.240.3.5","generation":"42"}})"},
+      {"PUT", "/entropy", R"({"rate_limiter":{"bandwidth":{"size":65536,"refill_time":1000}}})"}};
+  EXPECT_EQ(configuration(jail_statement(), kPlace), expected);
+}
+
+TEST(Requests, StartPauseAndResume) {
+  EXPECT_EQ(start(), (Request{"PUT", "/actions", R"({"action_type":"InstanceStart"})"}));
+  EXPECT_EQ(pause(), (Request{"PATCH", "/vm", R"({"state":"Paused"})"}));
+  EXPECT_EQ(resume(), (Request{"PATCH", "/vm", R"({"state":"Resumed"})"}));
+}
+
+TEST(Requests, WriteTheMaskOfEveryPrefix) {
+  wire::Place place = kPlace;
+  place.subnet = {0x0af00000, 12};
+  EXPECT_NE(boot_args(place).find(":255.240.0.0::eth0:off"), std::string::npos);
+  place.subnet = {0x0af00300, 29};
+  EXPECT_NE(boot_args(place).find(":255.255.255.248::eth0:off"), std::string::npos);
+}
+
+// The longest of all has room on the x86 command line, of which Firecracker adds its own to what we say.
+TEST(Requests, LeaveRoomOnTheCommandLine) { EXPECT_LT(boot_args(kPlace).size(), 512u); }
+
+TEST(CheckVersion, TakesOnePointTenAndLater) {
+  for (const char* version : {"1.10.0", "1.10.1", "1.16.1", "1.16.1-mvm-test-double", "2.0.0"}) EXPECT_TRUE(check_version(version)) << version;
+}
+
+TEST(CheckVersion, RefusesTheRest) {
+  for (const char* version : {"1.9.9", "0.25.0", "", "1", "1.16", "1.16.", "1.16.x", "v1.16.1", "1.16.1x", "-1.16.1", "1.99999999999999999999.1"}) {
+    const auto checked = check_version(version);
+    ASSERT_FALSE(checked) << version;
+    EXPECT_EQ(checked.error().code, Errc::kUnsupported);
+  }
+}
+
+TEST(JailerCommand, IsThis) {
+  const std::vector<std::string> expected = {
+      "jailer", "--id", "i-a3f7b2c1", "--exec-file", "/opt/firecracker/firecracker", "--uid", "100773", "--gid", "100773",
+      "--chroot-base-dir", "/var/lib/mvm/jails/acme/workers", "--new-pid-ns", "--resource-limit", "fsize=16777216",
+      "--resource-limit", "no-file=2048", "--", "--api-sock", "/run/firecracker.socket", "--log-path", "/firecracker.log",
+      "--level", "Warning"};
+  EXPECT_EQ(jailer_command({InstanceId{0xa3f7b2c1}, "/opt/firecracker/firecracker", "/var/lib/mvm/jails/acme/workers", 100'773}), expected);
+}
+
+}  // namespace
+}  // namespace mvm::jail

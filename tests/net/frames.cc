@@ -1,0 +1,134 @@
+#include "tests/net/frames.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace mvm::net {
+namespace {
+
+constexpr std::size_t kVnetHeader = 10;  // struct virtio_net_hdr, zero: no offloads
+constexpr std::size_t kEthernet = 14, kIpv4 = 20, kUdp = 8;
+
+void put16(Frame& frame, std::uint32_t value) {
+  frame.push_back(static_cast<std::uint8_t>(value >> 8));
+  frame.push_back(static_cast<std::uint8_t>(value));
+}
+
+void put32(Frame& frame, std::uint32_t value) {
+  put16(frame, value >> 16);
+  put16(frame, value & 0xffff);
+}
+
+template <class Range>
+void put(Frame& frame, const Range& bytes) {
+  frame.insert(frame.end(), bytes.begin(), bytes.end());
+}
+
+std::uint32_t get(const Frame& frame, std::size_t at, std::size_t size) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < size; ++i) value = value << 8 | frame[at + i];
+  return value;
+}
+
+std::uint16_t checksum(const Frame& header) {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i + 1 < header.size(); i += 2) sum += get(header, i, 2);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+}  // namespace
+
+Frame ethernet(const Mac& source, const Mac& target, std::uint16_t type, const Frame& payload) {
+  Frame frame;
+  put(frame, target);
+  put(frame, source);
+  put16(frame, type);
+  put(frame, payload);
+  return frame;
+}
+
+Frame udp_frame(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port) {
+  Frame ip = {0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0};
+  const std::uint32_t length = static_cast<std::uint32_t>(kIpv4 + kUdp) + ends.payload;
+  ip[2] = static_cast<std::uint8_t>(length >> 8);
+  ip[3] = static_cast<std::uint8_t>(length);
+  put32(ip, ends.source);
+  put32(ip, ends.target);
+  const std::uint16_t sum = checksum(ip);
+  ip[10] = static_cast<std::uint8_t>(sum >> 8);
+  ip[11] = static_cast<std::uint8_t>(sum);
+  put16(ip, source_port);
+  put16(ip, target_port);
+  put16(ip, static_cast<std::uint32_t>(kUdp) + ends.payload);
+  put16(ip, 0);  // no checksum
+  ip.resize(ip.size() + ends.payload, 0x6d);
+  return ethernet(ends.source_mac, ends.target_mac, 0x0800, ip);
+}
+
+Frame arp_request(const Ends& ends) {
+  Frame arp = {0, 1, 0x08, 0x00, 6, 4, 0, 1};
+  put(arp, ends.source_mac);
+  put32(arp, ends.source);
+  put(arp, Mac{});
+  put32(arp, ends.target);
+  return ethernet(ends.source_mac, kBroadcast, 0x0806, arp);
+}
+
+Frame tagged(const Frame& frame, std::uint16_t vlan) {
+  Frame made(frame.begin(), frame.begin() + 12);
+  put16(made, 0x8100);
+  put16(made, vlan);
+  made.insert(made.end(), frame.begin() + 12, frame.end());
+  return made;
+}
+
+std::optional<UdpSeen> read_udp(const Frame& frame) {
+  if (frame.size() < kEthernet + kIpv4 + kUdp || get(frame, 12, 2) != 0x0800 || frame[kEthernet] != 0x45) return std::nullopt;
+  if (frame[kEthernet + 9] != 17) return std::nullopt;
+  const std::size_t udp = kEthernet + kIpv4;
+  return UdpSeen{get(frame, kEthernet + 12, 4), get(frame, kEthernet + 16, 4), static_cast<std::uint16_t>(get(frame, udp, 2)),
+                 static_cast<std::uint16_t>(get(frame, udp + 2, 2))};
+}
+
+void Port::send(const Frame& frame) const {
+  Frame sent(kVnetHeader, 0);
+  put(sent, frame);
+  EXPECT_EQ(static_cast<ssize_t>(sent.size()), write(tap_.get(), sent.data(), sent.size()));
+}
+
+std::optional<Frame> Port::receive(int milliseconds) const {
+  pollfd ready{tap_.get(), POLLIN, 0};
+  if (poll(&ready, 1, std::max(0, milliseconds)) != 1) return std::nullopt;
+  Frame frame(70'000);
+  const ssize_t size = read(tap_.get(), frame.data(), frame.size());
+  if (size < static_cast<ssize_t>(kVnetHeader)) return Frame{};
+  return Frame(frame.begin() + kVnetHeader, frame.begin() + size);
+}
+
+std::optional<Frame> Port::first(const std::function<bool(const Frame&)>& matches, int milliseconds) const {
+  using Clock = std::chrono::steady_clock;
+  const auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
+  while (true) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+    const std::optional<Frame> frame = receive(static_cast<int>(left));
+    if (!frame) return std::nullopt;
+    if (matches(*frame)) return frame;
+    if (left < 0) return std::nullopt;
+  }
+}
+
+int Port::count(const std::function<bool(const Frame&)>& matches, int milliseconds) const {
+  using Clock = std::chrono::steady_clock;
+  const auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
+  int seen = 0;
+  while (first(matches, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count())))
+    ++seen;
+  return seen;
+}
+
+}  // namespace mvm::net

@@ -1,0 +1,322 @@
+// Frames through real taps, bridges and rules: what must pass, what must not, and that each rule is what stops it.
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+
+#include <array>
+
+#include "base/derived.h"
+#include "broker/net/tun.h"
+#include "tests/net/frames.h"
+#include "tests/net/net_fixture.h"
+
+namespace mvm::net {
+namespace {
+
+using wire::Op;
+
+constexpr std::uint16_t kOne = 3, kOther = 4;  // net ids of two tenants
+constexpr int kSoon = 3000;                    // ms; enough for a port to come up
+constexpr int kNever = 150;                    // ms in which a frame would long have come
+constexpr Mac kOutsideMac = {0x02, 0, 0, 0, 0, 9};
+constexpr std::uint32_t kOutside = 192U << 24 | 2U << 8 | 9;        // 192.0.2.9, on the uplink
+constexpr std::uint32_t kUplink = 192U << 24 | 2U << 8 | 1;         // the host's own address there
+constexpr std::uint32_t kElsewhere = 198U << 24 | 51U << 16 | 100U << 8 | 7;  // behind it
+constexpr std::uint32_t kMetadata = 169U << 24 | 254U << 16 | 169U << 8 | 254;
+constexpr std::uint16_t kPort = 4000;
+
+std::uint32_t address(std::uint16_t net, std::uint32_t slot) { return slot_address(subnet_of(net), slot); }
+
+// Two tenants, the first with two instances; a host that forwards; an uplink with the rest of the world behind it.
+class Packets : public InANamespace {
+ protected:
+  void SetUp() override {
+    InANamespace::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    for (const std::uint16_t net : {kOne, kOther}) make(bridge_task(Op::kMake, net));
+    a_ = guest(kOne, 3);
+    b_ = guest(kOne, 4);
+    stranger_ = guest(kOther, 3);
+    uplink_ = uplink();
+    // The host need not ask for the guests' MACs, so that nothing but the rules stands between.
+    for (const auto& [net, slot] : {std::pair{kOne, 3U}, {kOne, 4U}, {kOther, 3U}})
+      shell("ip neigh replace " + ipv4_to_string(address(net, slot)) + " lladdr " + mac_to_string(instance_mac(net, slot)) +
+            " dev " + bridge_name(net));
+    ASSERT_TRUE(passes_within());
+    ASSERT_TRUE(answered_by_its_gateway()) << "ARP";
+  }
+
+  std::optional<Port> guest(std::uint16_t net, std::uint32_t slot) {
+    const wire::Task task = tap_task(Op::kMake, net, slot);
+    make(task);
+    Result<Fd> tap = hold_tap(tap_name(net, slot), task.place.uid);
+    EXPECT_TRUE(tap) << tap.error().message();
+    return tap ? std::optional<Port>(std::move(*tap)) : std::nullopt;
+  }
+
+  std::optional<Port> uplink() {
+    Result<Fd> tap = hold_tap("up0", 0);
+    EXPECT_TRUE(tap) << tap.error().message();
+    shell("ip address add 192.0.2.1/24 dev up0; ip link set up0 up; ip neigh add 192.0.2.9 lladdr " + mac_to_string(kOutsideMac) +
+          " dev up0; ip route add default via 192.0.2.9");
+    return tap ? std::optional<Port>(std::move(*tap)) : std::nullopt;
+  }
+
+  // From the first instance to an address that is not its neighbour's: by way of its gateway.
+  static Ends routed(std::uint32_t target) { return {instance_mac(kOne, 3), instance_mac(kOne, 1), address(kOne, 3), target}; }
+  static Ends within() { return {instance_mac(kOne, 3), instance_mac(kOne, 4), address(kOne, 3), address(kOne, 4)}; }
+
+  static std::function<bool(const Frame&)> udp_to(std::uint32_t target) {
+    return [target](const Frame& frame) {
+      const auto seen = read_udp(frame);
+      return seen && seen->target == target && seen->target_port == kPort;
+    };
+  }
+
+  // Also says when the ports are up, so that what does not pass later is not merely early.
+  bool passes_within() {
+    for (int i = 0; i < kSoon / 50; ++i) {
+      a_->send(udp_frame(within(), 1, kPort));
+      if (b_->first(udp_to(address(kOne, 4)), 50)) return true;
+    }
+    return false;
+  }
+
+  bool answered_by_its_gateway() {
+    Ends ends = routed(gateway_address(subnet_of(kOne)));
+    a_->send(arp_request(ends));
+    return a_->first([](const Frame& frame) { return frame.size() >= 42 && frame[12] == 8 && frame[13] == 6 && frame[21] == 2; }, kSoon)
+        .has_value();
+  }
+
+  bool reaches_stranger(int wait = kNever) {
+    a_->send(udp_frame(routed(address(kOther, 3)), 1, kPort));
+    return stranger_->first(udp_to(address(kOther, 3)), wait).has_value();
+  }
+
+  std::optional<Frame> gets_out(std::uint32_t target, std::uint16_t source_port = 1) {
+    a_->send(udp_frame(routed(target), source_port, kPort));
+    return uplink_->first(udp_to(target), kNever);
+  }
+
+  // A frame that the second instance must not see, between two that it must.
+  bool is_stopped(const Frame& frame, const std::function<bool(const Frame&)>& matches) {
+    a_->send(frame);
+    return !b_->first(matches, kNever) && passes_within();
+  }
+
+  std::optional<Port> a_, b_, stranger_, uplink_;
+};
+
+// A socket of the host's that would hear a guest.
+class Listener {
+ public:
+  Listener() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_port = htons(kPort);
+    EXPECT_EQ(0, bind(fd_.get(), reinterpret_cast<sockaddr*>(&any), sizeof any));
+    const timeval patience{0, kNever * 1000};
+    EXPECT_EQ(0, setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience));
+  }
+  bool hears() const {
+    std::array<char, 64> buffer;
+    return recv(fd_.get(), buffer.data(), buffer.size(), 0) > 0;
+  }
+
+ private:
+  Fd fd_;
+};
+
+TEST_F(Packets, AcrossTenantsAreDroppedAndWithoutTheRulesWouldPass) {
+  EXPECT_FALSE(reaches_stranger());
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  make(rule_task(Op::kMake, kOther, lang::kEgressNat));
+  EXPECT_FALSE(reaches_stranger()) << "with egress for both";
+  shell("nft flush chain inet mvm from; nft flush chain inet mvm to");
+  EXPECT_TRUE(reaches_stranger(kSoon)) << "this test could not see a leak";
+}
+
+TEST_F(Packets, AcrossTenantsAreDroppedEvenAsAnswers) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  make(rule_task(Op::kMake, kOther, lang::kEgressNat));
+  // With the rule for the one direction gone, a connection of the other's own making is established; its answers are not.
+  shell("nft insert rule inet mvm from iifname br-tenant-4 oifname br-tenant-3 accept");
+  stranger_->send(udp_frame({instance_mac(kOther, 3), instance_mac(kOther, 1), address(kOther, 3), address(kOne, 3)}, kPort, 1));
+  ASSERT_TRUE(a_->first([](const Frame& frame) { return read_udp(frame).has_value(); }, kSoon));
+  EXPECT_FALSE(reaches_stranger());
+}
+
+TEST_F(Packets, WithinATenantPassWhetherOrNotBridgedPacketsAreFiltered) {
+  if (access("/proc/sys/net/bridge/bridge-nf-call-iptables", W_OK) != 0) GTEST_SKIP() << "this kernel has no br_netfilter loaded";
+  for (const char* on : {"0", "1"}) {
+    shell(std::string("cd /proc/sys/net/bridge; for s in iptables ip6tables arptables; do echo ") + on + " > bridge-nf-call-$s; done");
+    EXPECT_TRUE(passes_within()) << on;
+    EXPECT_FALSE(reaches_stranger()) << on;
+  }
+  shell("nft flush set inet mvm within");
+  EXPECT_FALSE(passes_within()) << "the element in `within` is not what lets them pass";
+}
+
+TEST_F(Packets, ToTheHostAreDroppedAtAnyOfItsAddresses) {
+  const Listener listener;
+  for (const std::uint32_t target : {gateway_address(subnet_of(kOne)), gateway_address(subnet_of(kOther)), kUplink}) {
+    a_->send(udp_frame(routed(target), 1, kPort));
+    EXPECT_FALSE(listener.hears()) << ipv4_to_string(target);
+  }
+  shell("nft flush chain inet mvm input");
+  a_->send(udp_frame(routed(gateway_address(subnet_of(kOne))), 1, kPort));
+  EXPECT_TRUE(listener.hears()) << "this test could not see a packet that got through";
+}
+
+TEST_F(Packets, LeaveNotAtAllWithoutARuleAndWithEgressNone) {
+  EXPECT_FALSE(gets_out(kOutside));
+  make(rule_task(Op::kMake, kOne, lang::kEgressNone));
+  EXPECT_FALSE(gets_out(kOutside));
+}
+
+TEST_F(Packets, LeaveAsTheHostWithEgressNatAndAreAnswered) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  const std::optional<Frame> left = gets_out(kOutside, 77);
+  ASSERT_TRUE(left);
+  const UdpSeen seen = *read_udp(*left);
+  EXPECT_EQ(kUplink, seen.source) << "not masqueraded";
+  Mac host_mac{};
+  std::copy(left->begin() + 6, left->begin() + 12, host_mac.begin());
+  uplink_->send(udp_frame({kOutsideMac, host_mac, kOutside, kUplink}, kPort, seen.source_port));
+  const auto answer = a_->first([](const Frame& frame) { return read_udp(frame) && read_udp(frame)->source == kOutside; }, kSoon);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(address(kOne, 3), read_udp(*answer)->target);
+  EXPECT_EQ(77, read_udp(*answer)->target_port);
+}
+
+TEST_F(Packets, FromOutsideComeInOnlyAsAnswers) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  const std::optional<Frame> left = gets_out(kOutside);
+  ASSERT_TRUE(left);
+  Mac host_mac{};
+  std::copy(left->begin() + 6, left->begin() + 12, host_mac.begin());
+  const Frame uninvited = udp_frame({kOutsideMac, host_mac, kOutside, address(kOne, 4)}, 5, kPort);
+  uplink_->send(uninvited);
+  EXPECT_FALSE(b_->first(udp_to(address(kOne, 4)), kNever));
+  shell("nft flush chain inet mvm to");
+  uplink_->send(uninvited);
+  EXPECT_TRUE(b_->first(udp_to(address(kOne, 4)), kSoon)) << "this test could not see a packet that got in";
+}
+
+TEST_F(Packets, ToTheClusterAndToMetadataStayInsideWithEgressNat) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  const std::uint32_t other_node = slot_address(subnet_of(9), 9);
+  EXPECT_FALSE(gets_out(other_node));
+  EXPECT_FALSE(gets_out(kMetadata));
+  EXPECT_TRUE(gets_out(kElsewhere));
+  shell("nft flush set inet mvm closed");
+  EXPECT_TRUE(gets_out(other_node)) << "this test could not see one that left";
+  EXPECT_TRUE(gets_out(kMetadata)) << "this test could not see one that left";
+}
+
+TEST_F(Packets, ReachTheListAloneWithEgressListed) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressListed));
+  EXPECT_TRUE(gets_out(kOutside));
+  EXPECT_FALSE(gets_out(kElsewhere));
+}
+
+TEST_F(Packets, StopAsSoonAsTheRuleIsGone) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  ASSERT_TRUE(gets_out(kOutside));
+  make(rule_task(Op::kUnmake, kOne, lang::kEgressNat));
+  EXPECT_FALSE(gets_out(kOutside)) << "the connection was established, the right to it is gone";
+}
+
+TEST_F(Packets, AreLimitedInNumberAndInLengthAndInNewConnections) {
+  std::uint16_t source_port = 100;  // each its own connection, each time
+  const auto burst = [&](int count = 100, std::uint16_t payload = 4) {
+    Ends ends = routed(kOutside);
+    ends.payload = payload;
+    for (int i = 0; i < count; ++i) a_->send(udp_frame(ends, source_port++, kPort));
+    return uplink_->count(udp_to(kOutside), 300);
+  };
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  EXPECT_EQ(100, burst());
+  for (const char* field : {"pps", "cps"}) {
+    wire::Task limited = rule_task(Op::kMake, kOne, lang::kEgressNat);
+    limited.statement.numbers[lang::field_index(lang::Word::kRule, field)] = 10;
+    make(limited);
+    const int passed = burst();
+    EXPECT_GE(passed, 5) << field;
+    EXPECT_LE(passed, 12) << field;
+  }
+  wire::Task limited = rule_task(Op::kMake, kOne, lang::kEgressNat);
+  limited.statement.numbers[lang::field_index(lang::Word::kRule, "mbps")] = 1;
+  make(limited);
+  const int passed = burst(400, 1400);  // 560 kB at once; a second and the burst are 256 kB
+  EXPECT_GE(passed, 90);
+  EXPECT_LE(passed, 250);
+}
+
+struct Forgery {
+  const char* what;
+  Frame frame;
+};
+
+// The guest's own MAC and address are the only ones that it may speak for.
+TEST_F(Packets, ThatAreForgedAreDroppedAtTheTap) {
+  const Mac own = instance_mac(kOne, 3), target = instance_mac(kOne, 4);
+  const std::uint32_t gateway = gateway_address(subnet_of(kOne));
+  const Ends honest = within();
+  Frame gratuitous = arp_request({own, kBroadcast, gateway, gateway});
+  Frame other_mac_inside = arp_request(honest);
+  other_mac_inside[27] ^= 1;
+  Frame ipv6(60, 0);  // RFC 8200: version, payload length, no next header, hop limit
+  ipv6[0] = 0x60, ipv6[5] = 20, ipv6[6] = 59, ipv6[7] = 64;
+  const std::vector<Forgery> forgeries = {
+      {"another's MAC", udp_frame({instance_mac(kOne, 9), target, honest.source, honest.target}, 1, kPort)},
+      {"another's address", udp_frame({own, target, address(kOne, 9), honest.target}, 1, kPort)},
+      {"another's MAC and address", udp_frame({instance_mac(kOne, 9), target, address(kOne, 9), honest.target}, 1, kPort)},
+      {"the gateway's address", udp_frame({own, target, gateway, honest.target}, 1, kPort)},
+      {"gratuitous ARP for the gateway", gratuitous},
+      {"ARP with another MAC inside", other_mac_inside},
+      {"ARP for another's address", arp_request({own, target, address(kOne, 9), honest.target})},
+      {"IPv6", ethernet(own, target, 0x86dd, ipv6)},
+      {"a VLAN tag", tagged(udp_frame(honest, 1, kPort), 5)},
+      {"the priority tag", tagged(udp_frame(honest, 1, kPort), 0)},
+      {"two VLAN tags", tagged(tagged(udp_frame(honest, 1, kPort), 5), 6)},
+      {"raw 802.3", ethernet(own, target, 40, Frame(46, 0xaa))},
+      {"an unknown type", ethernet(own, target, 0x88b5, Frame(46, 0xaa))},
+      {"a bridge protocol unit", ethernet(own, {0x01, 0x80, 0xc2, 0, 0, 0}, 38, Frame(46, 0x42))},
+  };
+  for (const Forgery& forgery : forgeries) {
+    const auto any_of_ours = [&](const Frame& frame) { return frame.size() >= 14 && std::equal(frame.begin() + 6, frame.begin() + 12, forgery.frame.begin() + 6); };
+    EXPECT_TRUE(is_stopped(forgery.frame, any_of_ours)) << forgery.what;
+  }
+  shell("nft flush chain bridge mvm prerouting");
+  for (const Forgery& forgery : forgeries) {
+    if (forgery.frame[0] == 0x01) continue;  // the guard of a bridge port takes those, too
+    const auto same = [&](const Frame& frame) { return frame.size() >= 14 && std::equal(frame.begin() + 6, frame.begin() + 12, forgery.frame.begin() + 6); };
+    a_->send(forgery.frame);
+    EXPECT_TRUE(b_->first(same, kSoon)) << "this test could not see " << forgery.what;
+  }
+}
+
+// A bridge hands frames to the reserved addresses to its port's own stack (br_handle_frame): to most of them past the hook
+// `input`, to that of LLDP past no hook at all, so that only the rules for what comes in by a link of ours are left.
+TEST_F(Packets, ToTheReservedMulticastAddressesDoNotReachTheHost) {
+  const Listener listener;
+  const auto heard = [&](std::uint8_t last) {
+    const Mac reserved = {0x01, 0x80, 0xc2, 0, 0, last};
+    a_->send(udp_frame({instance_mac(kOne, 3), reserved, address(kOne, 3), gateway_address(subnet_of(kOne))}, 1, kPort));
+    return listener.hears();
+  };
+  shell("echo 0 > /proc/sys/net/ipv4/conf/tn3i3/rp_filter");  // it would stop them as well
+  EXPECT_FALSE(heard(0x03));
+  EXPECT_FALSE(heard(0x0e));
+  shell("nft flush chain inet mvm input");
+  EXPECT_FALSE(heard(0x03)) << "not stopped by the bridge's own rules";
+  EXPECT_TRUE(heard(0x0e)) << "this test could not see one that got through";
+  shell("nft flush chain bridge mvm input");
+  EXPECT_TRUE(heard(0x03)) << "this test could not see one that got through";
+}
+
+}  // namespace
+}  // namespace mvm::net

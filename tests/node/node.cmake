@@ -1,0 +1,51 @@
+# The node tier: tests that run in one node VM, which ctest boots once (fixture node_vm) and ends after the last of them.
+# They run one at a time, in the order of their names where nothing else is said, on a node that each must leave as it was.
+set(MVM_NODE_ENV ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/dev node)
+
+add_test(NAME node.up COMMAND ${MVM_NODE_ENV} up)
+set_tests_properties(node.up PROPERTIES FIXTURES_SETUP node_vm LABELS node TIMEOUT 600 RUN_SERIAL ON)
+add_test(NAME node.down COMMAND ${MVM_NODE_ENV} down)
+set_tests_properties(node.down PROPERTIES FIXTURES_CLEANUP node_vm LABELS node TIMEOUT 60)
+
+# node_stage(DESTINATION dir [TARGETS t...] [PROGRAMS f...] [FILES f...])
+# Puts test's tools into the VM, and nowhere else. DESTINATION tests is /opt/mvm-stage/tests; root/usr/... is laid over /usr/...
+function(node_stage)
+  cmake_parse_arguments(S "" "DESTINATION" "TARGETS;PROGRAMS;FILES" ${ARGN})
+  foreach(kind TARGETS PROGRAMS FILES)
+    if(S_${kind})
+      install(${kind} ${S_${kind}} DESTINATION ${S_DESTINATION} COMPONENT node EXCLUDE_FROM_ALL)
+    endif()
+  endforeach()
+endfunction()
+
+# add_node_test(NAME name COMMAND word... [TIMEOUT seconds] [HOST])
+# Passes when the command exits 0 in the VM, where it is root, in /root, without stdin. With HOST it runs here, finds the VM by
+# `$MVM_DEV node exec ...`, and may cut the VM's power.
+function(add_node_test)
+  cmake_parse_arguments(T "HOST" "NAME;TIMEOUT" "COMMAND" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  if(T_HOST)
+    add_test(NAME node.${T_NAME} COMMAND ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} MVM_DEV=${CMAKE_SOURCE_DIR}/dev ${T_COMMAND})
+  else()
+    add_test(NAME node.${T_NAME} COMMAND ${MVM_NODE_ENV} exec --no-stdin --timeout ${T_TIMEOUT} -- ${T_COMMAND})
+  endif()
+  math(EXPR limit "${T_TIMEOUT} + 20")
+  set_tests_properties(node.${T_NAME} PROPERTIES LABELS node FIXTURES_REQUIRED node_vm RESOURCE_LOCK node_vm TIMEOUT ${limit})
+endfunction()
+
+# add_node_gtest(name SOURCES a.cc... LINKS lib... [TIMEOUT seconds])
+# A GoogleTest program whose cases are listed here and run in the VM, each as a test of its own.
+function(add_node_gtest name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${T_SOURCES})
+  target_link_libraries(${name} PRIVATE ${T_LINKS} GTest::gtest GTest::gmock GTest::gtest_main)
+  node_stage(TARGETS ${name} DESTINATION tests)
+  set_target_properties(${name} PROPERTIES CROSSCOMPILING_EMULATOR "${CMAKE_SOURCE_DIR}/tests/node/run-gtest.sh;${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name} TEST_PREFIX node. DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS node FIXTURES_REQUIRED node_vm RESOURCE_LOCK node_vm TIMEOUT ${T_TIMEOUT})
+endfunction()

@@ -1,0 +1,130 @@
+#include "planner/agent.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "planner/compile.h"
+#include "planner/executed.h"
+#include "planner/files.h"
+#include "policy-lang/diff.h"
+#include "tests/planner/played_broker.h"
+#include "tests/planner/texts.h"
+
+namespace mvm::planner {
+namespace {
+
+class Agent : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = ::testing::TempDir() + "agent-" + std::to_string(getpid());
+    std::filesystem::remove_all(dir_);
+    std::filesystem::create_directories(dir_ + "/desired");
+    pair_ = *generate_key();
+    policy_text_ = test::policy_text(to_hex(pair_.public_key));
+    ASSERT_TRUE(replace_file(dir_ + "/policy", policy_text_, 0600));
+    config_ = {dir_ + "/desired", dir_ + "/policy", dir_ + "/socket", ""};
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  void want(const std::string& text) {
+    const Signature signature = *sign(pair_.private_pem, text);
+    ASSERT_TRUE(replace_file(dir_ + "/desired/p.projection.sig", {reinterpret_cast<const char*>(signature.data()), signature.size()}, 0600));
+    ASSERT_TRUE(replace_file(dir_ + "/desired/p.projection", text, 0600));
+  }
+  Report run(test::PlayedBroker& broker, std::vector<wire::Event> answers) {
+    broker.answers = std::move(answers);
+    return step(config_, [](const std::string&) {});
+  }
+
+  std::string dir_, policy_text_;
+  KeyPair pair_;
+  AgentConfig config_;
+};
+
+const std::string kWanted = test::projection_text(4, test::kPrune + test::tenant("acme", 3) + test::pool("acme/web", {.running = 1}));
+
+wire::Finished finished(std::uint32_t failed) { return {Digest{}, 4, failed, 0, 0, Digest{}, 4}; }
+
+TEST_F(Agent, IsIdleWhileNothingIsWanted) {
+  test::PlayedBroker broker(config_.socket, test::empty_state());
+  EXPECT_EQ(run(broker, {}).outcome, Outcome::kIdle);
+  EXPECT_TRUE(broker.plans.empty());
+}
+
+TEST_F(Agent, SubmitsThePlanForWhatIsWanted) {
+  want(kWanted);
+  test::PlayedBroker broker(config_.socket, test::empty_state());
+  const Report report = run(broker, {wire::Accepted{}, finished(0)});
+  EXPECT_EQ(report.outcome, Outcome::kChanged) << report.detail;
+  ASSERT_EQ(broker.plans.size(), 1u);
+  const auto plan = lang::parse(lang::Kind::kPlan, broker.plans[0]);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->header.generation, 4u);
+  EXPECT_EQ(plan->statements.size(), 4u);  // bridge, cgroup, tap, jail
+}
+
+TEST_F(Agent, RestsWhereTheHostIsAsWanted) {
+  want(kWanted);
+  const auto wanted = test::parsed(lang::Kind::kProjection, kWanted);
+  const auto policy = test::parsed(lang::Kind::kPolicy, policy_text_);
+  const auto empty = test::empty_state();
+  const auto plan = compile({empty, wanted, policy, kExecuted, 1}).plan;
+  test::PlayedBroker broker(config_.socket, *lang::apply(empty, plan));
+  EXPECT_EQ(run(broker, {}).outcome, Outcome::kConverged);
+  EXPECT_TRUE(broker.plans.empty());
+}
+
+TEST_F(Agent, SaysWhyItsPlanWasRefused) {
+  want(kWanted);
+  test::PlayedBroker broker(config_.socket, test::empty_state());
+  wire::Refused refused;
+  refused.refusal = {lang::Rule::kFreshness, 5, 0, "base", "the host has changed", "plan again"};
+  const Report report = run(broker, {refused});
+  EXPECT_EQ(report.outcome, Outcome::kRefused);
+  EXPECT_NE(report.detail.find("the host has changed"), std::string::npos);
+}
+
+TEST_F(Agent, CountsAPlanThatFailedInPartAsFailed) {
+  want(kWanted);
+  test::PlayedBroker broker(config_.socket, test::empty_state());
+  EXPECT_EQ(run(broker, {wire::Accepted{}, finished(1)}).outcome, Outcome::kFailed);
+  EXPECT_EQ(run(broker, {wire::Busy{}}).outcome, Outcome::kFailed);
+  EXPECT_EQ(run(broker, {wire::Accepted{}}).outcome, Outcome::kFailed) << "hostd hung up before the end";
+}
+
+TEST_F(Agent, NeverPlansForAnOlderGenerationThanTheHostHasSeen) {
+  want(kWanted);
+  lang::Document newer = test::empty_state();
+  newer.header.generation = 5;
+  newer.header.has_desired = true;
+  test::PlayedBroker broker(config_.socket, newer);
+  const Report report = run(broker, {wire::Accepted{}, finished(0)});
+  EXPECT_EQ(report.outcome, Outcome::kFailed);
+  EXPECT_NE(report.detail.find("the host has seen 5"), std::string::npos);
+  EXPECT_TRUE(broker.plans.empty());
+}
+
+TEST_F(Agent, FailsWithoutHostdAndWithoutAPolicy) {
+  want(kWanted);
+  const auto quiet = [](const std::string&) {};
+  EXPECT_EQ(step(config_, quiet).outcome, Outcome::kFailed);
+  config_.policy = dir_ + "/nothing";
+  EXPECT_EQ(step(config_, quiet).outcome, Outcome::kFailed);
+}
+
+TEST_F(Agent, ReportsAsJson) {
+  want(kWanted);
+  ASSERT_TRUE(replace_file(dir_ + "/desired/bad.projection", "x", 0600));
+  test::PlayedBroker broker(config_.socket, test::empty_state());
+  const auto json = nlohmann::json::parse(to_json(run(broker, {wire::Accepted{}, finished(0)})));
+  EXPECT_EQ(json["outcome"], "changed");
+  EXPECT_EQ(json["generation"], 4);
+  EXPECT_EQ(json["unfit"][0]["file"], "bad.projection");
+  EXPECT_EQ(json["host"]["generation"], 0);
+}
+
+}  // namespace
+}  // namespace mvm::planner

@@ -1,0 +1,212 @@
+#include "planner/target.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "planner/compile.h"
+#include "planner/executed.h"
+#include "planner/instances.h"
+#include "policy-lang/diff.h"
+#include "policy-lang/verify.h"
+#include "tests/planner/texts.h"
+
+namespace mvm::planner {
+namespace {
+
+using lang::Document;
+using lang::Word;
+using test::pool;
+using test::PoolText;
+using test::projection;
+using test::tenant;
+
+constexpr lang::WordSet kAll = ~lang::WordSet{0};
+
+struct Counts {
+  std::size_t running = 0, warm = 0, sleeping = 0, stopped = 0;
+  bool operator==(const Counts&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Counts& c) {
+  return out << c.running << " running, " << c.warm << " warm, " << c.sleeping << " sleeping, " << c.stopped << " stopped";
+}
+
+Counts counts(const Document& state, const std::string& name) {
+  Counts counted;
+  for (const auto& [subject, instance] : read_fleet(state).instances) {
+    if (to_string(pool_subject(subject.tenant, subject.pool)) != name) continue;
+    switch (instance.phase()) {
+      case Phase::kRunning: ++counted.running; break;
+      case Phase::kWarm: ++counted.warm; break;
+      case Phase::kSleeping: ++counted.sleeping; break;
+      case Phase::kStopped: ++counted.stopped; break;
+    }
+  }
+  return counted;
+}
+
+// Rounds of plan, verify, apply, until nothing is needed. Every plan must verify.
+struct Path {
+  Document state;
+  int rounds = 0;
+  std::vector<Note> notes;
+};
+Path converge(Document state, const Document& wanted, lang::WordSet supported = kAll) {
+  const Document policy = test::policy();
+  Path run{std::move(state), 0, {}};
+  for (; run.rounds < 40; ++run.rounds) {
+    const Compiled compiled = compile({run.state, wanted, policy, supported, static_cast<std::uint32_t>(run.rounds + 1)});
+    run.notes = compiled.notes;
+    if (!compiled.needed) return run;
+    const auto verified = lang::verify(compiled.plan, {run.state, wanted, policy});
+    if (!verified) {
+      ADD_FAILURE() << verified.error().message() << "\n" << lang::print(compiled.plan);
+      return run;
+    }
+    run.state = verified->after();
+  }
+  ADD_FAILURE() << "does not come to rest";
+  return run;
+}
+
+TEST(Target, StartsWhatIsWantedInOnePlanAndThenRests) {
+  const Document wanted = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/batch", {.running = 1}) + pool("acme/web", {.running = 2}));
+  const Path run = converge(test::empty_state(), wanted, kExecuted);
+  EXPECT_EQ(run.rounds, 1);
+  EXPECT_EQ(counts(run.state, "acme/web"), (Counts{2, 0, 0, 0}));
+  EXPECT_EQ(counts(run.state, "acme/batch"), (Counts{1, 0, 0, 0}));
+}
+
+TEST(Target, IsTheSameForTheSameInputs) {
+  const Document wanted = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 5, .warm = 2}));
+  const Document policy = test::policy(), now = test::empty_state();
+  const Inputs inputs{now, wanted, policy, kExecuted, 1};
+  EXPECT_EQ(compile(inputs).plan, compile(inputs).plan);
+}
+
+TEST(Target, StopsTheNewestFirst) {
+  const Document two = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 2}));
+  const Document three = projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 3}));
+  const Document back = projection(3, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 2}));
+  const Path first = converge(test::empty_state(), two);
+  const Path last = converge(converge(first.state, three).state, back);
+  EXPECT_EQ(last.state.statements, first.state.statements);
+}
+
+TEST(Target, FillsWarmAndSleepingByWayOfWarm) {
+  const Document wanted = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1, .warm = 1, .sleeping = 2, .data = 64}));
+  const Path run = converge(test::empty_state(), wanted);
+  EXPECT_EQ(counts(run.state, "acme/web"), (Counts{1, 1, 2, 0}));
+  EXPECT_LE(run.rounds, 3);
+}
+
+TEST(Target, WakesSleepingBeforeItCreates) {
+  const Document asleep = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.sleeping = 2}));
+  const Document awake = projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 2}));
+  const Path before = converge(test::empty_state(), asleep);
+  ASSERT_EQ(counts(before.state, "acme/web"), (Counts{0, 0, 2, 0}));
+  const Path after = converge(before.state, awake);
+  EXPECT_EQ(counts(after.state, "acme/web"), (Counts{2, 0, 0, 0}));
+  for (const auto& [subject, instance] : read_fleet(after.state).instances) {
+    EXPECT_TRUE(read_fleet(before.state).instances.contains(subject));
+    EXPECT_EQ(lang::jail_view(*instance.line(Word::kJail)).boot, lang::kBootSnapshot);
+  }
+}
+
+TEST(Target, KeepsTheDataOfWhatItStopsAndStartsItAgain) {
+  const Document one = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1, .data = 64}));
+  const Document none = projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", {.data = 64}));
+  const Document again = projection(3, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1, .data = 64}));
+  const Path first = converge(test::empty_state(), one);
+  const Path stopped = converge(first.state, none);
+  EXPECT_EQ(counts(stopped.state, "acme/web"), (Counts{0, 0, 0, 1}));
+  EXPECT_EQ(converge(stopped.state, again).state.statements, first.state.statements);
+}
+
+TEST(Target, PinnedAndCriticalAreNeverPaused) {
+  for (const bool pinned : {true, false}) {
+    PoolText text{.running = 3};
+    (pinned ? text.pinned : text.critical) = "yes";
+    const Path first = converge(test::empty_state(), projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", text)));
+    text.running = 1;
+    text.sleeping = 2;
+    const Path run = converge(first.state, projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", text)));
+    EXPECT_EQ(counts(run.state, "acme/web").sleeping, 0u);
+    EXPECT_EQ(counts(run.state, "acme/web").running, pinned ? 1u : 3u);
+  }
+}
+
+TEST(Target, StopsAtTheNodesLimitAndSaysSo) {
+  const std::string quota = "vcpus=400 mem=65536 running=40 warm=20 pools=10 instances=64 disk=65536";
+  const Path run = converge(test::empty_state(), projection(1, test::kPrune + tenant("acme", 3, quota) + pool("acme/web", {.running = 9, .vcpus = 32})));
+  EXPECT_EQ(counts(run.state, "acme/web").running, 6u);
+  ASSERT_FALSE(run.notes.empty());
+  EXPECT_EQ(run.notes[0].text, "the node's limit of vCPUs is 200");
+}
+
+TEST(Target, SaysWhatThisHostDoesNotSupport) {
+  const Path run = converge(test::empty_state(), projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1, .data = 64})), kExecuted);
+  EXPECT_EQ(counts(run.state, "acme/web"), Counts{});
+  ASSERT_EQ(run.notes.size(), 1u);
+  EXPECT_EQ(run.notes[0].text, "data drives are not supported by this host");
+}
+
+TEST(Target, RemovesWhatIsNoLongerNamedAndNothingWhereItMayNot) {
+  const Document full = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 2, .data = 64}) + tenant("globex", 4) +
+                                          pool("globex/web", {.running = 1}));
+  const Path run = converge(test::empty_state(), full);
+  const Path kept = converge(run.state, projection(2, "prune tenants=no pools=no\n" + tenant("globex", 4)));
+  EXPECT_EQ(kept.state.statements, run.state.statements);
+  const Path gone = converge(run.state, projection(2, test::kPrune));
+  EXPECT_TRUE(gone.state.statements.empty());
+}
+
+TEST(Target, BringsANewImageToAQuarterAtATime) {
+  const Path old_image = converge(test::empty_state(), projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 8})));
+  const Path run = converge(old_image.state, projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 8, .image = '6'})));
+  EXPECT_EQ(run.rounds, 4);
+  for (const auto& [subject, instance] : read_fleet(run.state).instances) {
+    EXPECT_EQ(to_string(lang::jail_view(*instance.line(Word::kJail)).image), "sha256:" + std::string(64, '6'));
+  }
+}
+
+// Any projection after any other: every plan on the way verifies, and it comes to rest.
+TEST(Target, EveryPlanVerifiesFromAnyStateItMade) {
+  const char* seed_text = std::getenv("MVM_TEST_SEED");
+  const unsigned seed = seed_text != nullptr ? static_cast<unsigned>(std::strtoul(seed_text, nullptr, 10)) : std::random_device{}();
+  std::printf("MVM_TEST_SEED=%u\n", seed);
+  std::mt19937 random(seed);
+  const auto upto = [&](int most) { return static_cast<int>(random() % static_cast<unsigned>(most + 1)); };
+  int taken = 0;
+  for (int chain = 0; chain < 200; ++chain) {
+    Document state = test::empty_state();
+    for (std::uint64_t generation = 1; generation <= 6; ++generation) {
+      std::string text = "prune tenants=" + std::string(upto(1) ? "yes" : "no") + " pools=" + (upto(1) ? "yes" : "no") + "\n";
+      for (const char* name : {"acme", "globex"}) {
+        if (upto(5) == 0) continue;
+        const int net = name[0] == 'a' ? 3 : 4;
+        const std::string quota = "vcpus=" + std::to_string(8 + upto(20)) + " mem=" + std::to_string(1024 * (2 + upto(8))) +
+                                  " running=" + std::to_string(4 + upto(8)) + " warm=" + std::to_string(2 + upto(4)) +
+                                  " pools=4 instances=" + std::to_string(5 + upto(10)) + " disk=" + std::to_string(64 * (8 + upto(10)));
+        std::string pools;
+        for (const char* p : {"db", "web"}) {
+          if (upto(4) == 0) continue;
+          pools += pool(std::string(name) + "/" + p, {.running = upto(4), .warm = upto(2), .sleeping = upto(2), .data = upto(1) * 64,
+                                                      .pinned = upto(6) ? "no" : "yes", .critical = upto(8) ? "no" : "yes",
+                                                      .image = upto(5) ? '5' : '6', .vcpus = 1 + upto(1), .mem = 256});
+        }
+        text += tenant(name, net, quota) + pools;
+      }
+      const Document wanted = projection(generation, text);
+      if (!lang::verify_projection(wanted, test::policy())) continue;
+      ++taken;
+      state = converge(state, wanted, upto(3) ? kAll : kExecuted).state;
+      ASSERT_FALSE(::testing::Test::HasFailure()) << text;
+    }
+  }
+  EXPECT_GT(taken, 400) << "too few of the drawn projections are sound";
+}
+
+}  // namespace
+}  // namespace mvm::planner

@@ -1,0 +1,277 @@
+// diff(): the plan between two states, its order, and that V2 accepts it wherever an order exists.
+#include "world.h"
+
+#include <random>
+
+#include "policy-lang/diff.h"
+#include "policy-lang/verify_rules.h"
+
+namespace mvm::lang::build {
+namespace {
+
+Document state_of(const Texts& texts) {
+  World world;
+  world.state = texts;
+  return world.state_text();
+}
+
+Texts printed(const std::vector<Statement>& statements) {
+  Texts texts;
+  for (const Statement& statement : statements) texts.push_back(print(statement));
+  return texts;
+}
+
+// The first statement that V2 refuses, or "".
+std::string refused_by_order(const Document& from, const Document& plan) {
+  StateIndex index(from, plan.statements);
+  for (const Statement& statement : plan.statements) {
+    const Site site = index.site(statement.subject);
+    if (const auto order = verify_order({statement, site}); !order) return print(statement) + ": " + order.error().why;
+    if (statement.sign == Sign::kAdd) index.put(site, statement);
+    else if (statement.sign == Sign::kRemove) index.drop(site, statement.word);
+    else index.move_jail(site, statement.word, statement.numbers[1]);
+  }
+  return "";
+}
+
+// The statements of the difference, having checked that it leads there and that V2 accepts it.
+Texts difference(const Texts& from_texts, const Texts& to_texts) {
+  const Document from = state_of(from_texts), to = state_of(to_texts);
+  const Document plan = diff(from, to);
+  EXPECT_EQ(refused_by_order(from, plan), "");
+  const auto applied = apply(from, plan);
+  EXPECT_TRUE(applied.has_value()) << World::told(applied);
+  if (applied) {
+    EXPECT_EQ(printed(applied->statements), printed(to.statements));
+    EXPECT_EQ(*applied, to);
+  }
+  return printed(plan.statements);
+}
+
+Texts expected(const Texts& texts) { return printed(lines(texts)); }
+
+Texts without(Texts texts, std::string_view word) {
+  World::drop(texts, word);
+  return texts;
+}
+
+TEST(Diff, OfAStateWithItselfIsEmpty) {
+  const Texts state = kNetwork + running(kFirst) + sleeping(kSecond, 4) + warm(kThird, 5);
+  EXPECT_EQ(difference(state, state), Texts{});
+}
+
+TEST(Diff, HasTheHeaderOfWhereItLeads) {
+  Document from = state_of(kNetwork), to = state_of({});
+  to.header.generation = 9;
+  to.header.has_desired = true;
+  to.header.desired = digest("d5");
+  const Document plan = diff(from, to);
+  EXPECT_EQ(plan.kind, Kind::kPlan);
+  EXPECT_EQ(plan.header.node, name("node-7"));
+  EXPECT_EQ(plan.header.generation, 9u);
+  EXPECT_TRUE(plan.header.has_desired);
+  EXPECT_EQ(plan.header.desired, digest("d5"));
+  EXPECT_EQ(plan.header.base, text_digest(from));
+}
+
+TEST(Diff, MakesTenantsThenInstancesInRowOrder) {
+  EXPECT_EQ(difference({}, kNetwork + running(kFirst)), expected(plus(kNetwork + running(kFirst))));
+}
+
+TEST(Diff, RemovesInstancesThenTenantsLastMadeFirst) {
+  EXPECT_EQ(difference(kNetwork + running(kFirst), {}), expected(minus(kNetwork + running(kFirst))));
+}
+
+TEST(Diff, FreesBeforeItTakes) {
+  EXPECT_EQ(difference(kNetwork + running(kSecond, 3), kNetwork + running(kFirst, 3)), expected(minus(running(kSecond, 3)) + plus(running(kFirst, 3))));
+  // Two tenants that change places.
+  const Texts here = {kBridge, "bridge beta net=4 subnet=10.240.4.0/24"}, there = {"bridge acme net=4 subnet=10.240.4.0/24", "bridge beta net=3 subnet=10.240.3.0/24"};
+  EXPECT_EQ(difference(here, there), expected({"- " + here[0], "- " + here[1], "+ " + there[0], "+ " + there[1]}));
+}
+
+TEST(Diff, PutsToSleep) {
+  const Texts rest = without(stand(kFirst), "volume");
+  EXPECT_EQ(difference(kNetwork + running(kFirst), kNetwork + sleeping(kFirst)),
+            expected(Texts{"~ guest " + kFirst + " awake>parked", "~ jail " + kFirst + " running>warm", "+ " + snapshot(kFirst)} +
+                     minus(rest + Texts{jail(kFirst, "warm", "parked")})));
+  EXPECT_EQ(difference(kNetwork + warm(kFirst), kNetwork + sleeping(kFirst)),
+            expected(Texts{"+ " + snapshot(kFirst)} + minus(rest + Texts{jail(kFirst, "warm", "parked")})));
+}
+
+TEST(Diff, Wakes) {
+  const Texts rest = without(stand(kFirst), "volume");
+  const std::string parked = jail(kFirst, "running", "parked", boots(snapshot(kFirst))), awake = jail(kFirst, "running", "awake", boots(snapshot(kFirst)));
+  EXPECT_EQ(difference(kNetwork + sleeping(kFirst), kNetwork + stand(kFirst) + Texts{awake}),
+            expected(plus(rest + Texts{parked}) + Texts{"- " + snapshot(kFirst), "~ guest " + kFirst + " parked>awake"}));
+  const std::string warmed = jail(kFirst, "warm", "parked", boots(snapshot(kFirst)));
+  EXPECT_EQ(difference(kNetwork + sleeping(kFirst), kNetwork + stand(kFirst) + Texts{warmed}), expected(plus(rest + Texts{warmed}) + Texts{"- " + snapshot(kFirst)}));
+}
+
+TEST(Diff, SleepsAgainAfterAWake) {
+  const std::string woken = jail(kFirst, "running", "awake", boots(snapshot(kFirst, 3, 1)));
+  difference(kNetwork + stand(kFirst) + Texts{woken}, kNetwork + sleeping(kFirst, 3, 2));
+}
+
+TEST(Diff, SleepsIntoAStateThatIsHalfwayAwakeAgain) {
+  const Texts woken = stand(kFirst) + Texts{jail(kFirst, "running", "parked", boots(snapshot(kFirst))), snapshot(kFirst)};
+  difference(kNetwork + running(kFirst), kNetwork + woken);
+}
+
+TEST(Diff, GivesASleepUpAndGoesThroughWithOne) {
+  const Texts halfway = kNetwork + warm(kFirst) + Texts{snapshot(kFirst)};
+  EXPECT_EQ(difference(halfway, kNetwork + stand(kFirst) + Texts{jail(kFirst, "running", "parked")}),
+            expected({"- " + snapshot(kFirst), "~ jail " + kFirst + " warm>running"}));
+  EXPECT_EQ(difference(halfway, kNetwork + sleeping(kFirst)), expected(minus(without(warm(kFirst), "volume"))));
+  difference(halfway, kNetwork);
+  difference(halfway, kNetwork + sleeping(kFirst, 3, 2));
+}
+
+TEST(Diff, GoesThroughWithAWake) {
+  const Texts woken = stand(kFirst) + Texts{jail(kFirst, "running", "parked", boots(snapshot(kFirst)))};
+  EXPECT_EQ(difference(kNetwork + woken + Texts{snapshot(kFirst)}, kNetwork + woken), expected({"- " + snapshot(kFirst)}));
+  difference(kNetwork + woken + Texts{snapshot(kFirst)}, kNetwork);
+  difference(kNetwork + woken + Texts{snapshot(kFirst)}, kNetwork + sleeping(kFirst, 3, 2));
+}
+
+TEST(Diff, LeadsEvenToWhereNoOrderExists) {
+  // A jail that was booted from a snapshot that nobody has; a snapshot of nothing.
+  const Document nothing = state_of(kNetwork);
+  for (const Texts& there : {stand(kFirst) + Texts{jail(kFirst, "running", "awake", boots(snapshot(kFirst)))}, sleeping(kFirst)}) {
+    const Document to = state_of(kNetwork + there), plan = diff(nothing, to);
+    EXPECT_NE(refused_by_order(nothing, plan), "");
+    const auto applied = apply(nothing, plan);
+    ASSERT_TRUE(applied.has_value()) << World::told(applied);
+    EXPECT_EQ(*applied, to);
+  }
+}
+
+TEST(Diff, PausesBeforeOthersCome) {
+  EXPECT_EQ(difference(kNetwork + running(kSecond, 4), kNetwork + warm(kSecond, 4) + running(kFirst)),
+            expected(Texts{"~ guest " + kSecond + " awake>parked", "~ jail " + kSecond + " running>warm"} + plus(running(kFirst))));
+}
+
+TEST(Diff, ResumesAndTellsTheGuest) {
+  EXPECT_EQ(difference(kNetwork + warm(kFirst), kNetwork + running(kFirst)), expected({"~ jail " + kFirst + " warm>running", "~ guest " + kFirst + " parked>awake"}));
+  EXPECT_EQ(difference(kNetwork + running(kFirst), kNetwork + stand(kFirst) + Texts{jail(kFirst, "running", "parked")}), expected({"~ guest " + kFirst + " awake>parked"}));
+}
+
+TEST(Diff, AWarmGuestIsToldWhileItsJailRunsInBetween) {
+  EXPECT_EQ(difference(kNetwork + warm(kFirst), kNetwork + stand(kFirst) + Texts{jail(kFirst, "warm", "awake")}),
+            expected({"~ jail " + kFirst + " warm>running", "~ guest " + kFirst + " parked>awake", "~ jail " + kFirst + " running>warm"}));
+}
+
+TEST(Diff, ASnapshotThatItsWarmJailRunsPastIsTakenAgain) {
+  const Texts parked = kNetwork + warm(kFirst) + Texts{snapshot(kFirst)};
+  const Texts awake = kNetwork + stand(kFirst) + Texts{jail(kFirst, "warm", "awake"), snapshot(kFirst)};
+  EXPECT_EQ(difference(parked, awake),
+            expected({"- " + snapshot(kFirst), "~ jail " + kFirst + " warm>running", "~ guest " + kFirst + " parked>awake",
+                      "~ jail " + kFirst + " running>warm", "+ " + snapshot(kFirst)}));
+}
+
+TEST(Diff, AJailThatIsMadeIsMovedToWhereItShallBe) {
+  EXPECT_EQ(difference(kNetwork + stand(kFirst), kNetwork + warm(kFirst)),
+            expected({"+ " + jail(kFirst), "~ guest " + kFirst + " awake>parked", "~ jail " + kFirst + " running>warm"}));
+  EXPECT_EQ(difference(kNetwork + stand(kFirst), kNetwork + stand(kFirst) + Texts{jail(kFirst, "warm", "awake")}), expected({"+ " + jail(kFirst, "warm", "awake")}));
+}
+
+TEST(Diff, ARemovedJailIsWrittenAsItIs) {
+  EXPECT_EQ(difference(kNetwork + warm(kFirst), kNetwork + stand(kFirst)), expected({"- " + jail(kFirst, "warm", "parked")}));
+}
+
+TEST(Diff, ANewImageReplacesTheJailAlone) {
+  const std::string updated = with(jail(kFirst), "image=d1", "image=d2");
+  EXPECT_EQ(difference(kNetwork + running(kFirst), kNetwork + stand(kFirst) + Texts{updated}), expected({"- " + jail(kFirst), "+ " + updated}));
+}
+
+TEST(Diff, ANewDriveReplacesTheJailThatUsesIt) {
+  const Texts before = running(kFirst), after = [] {
+    Texts texts = running(kFirst);
+    World::edit(texts, "secrets", "d7", "d6");
+    return texts;
+  }();
+  EXPECT_EQ(difference(kNetwork + before, kNetwork + after), expected({"- " + before[6], "- " + before[3], "+ " + after[3], "+ " + after[6]}));
+}
+
+TEST(Diff, ADriveThatComesOrGoesReplacesTheJailThatUsesIt) {
+  const Texts with_config = running(kFirst), no_config = without(running(kFirst), "config");
+  EXPECT_EQ(difference(kNetwork + no_config, kNetwork + with_config), expected({"- " + jail(kFirst), "+ " + with_config[4], "+ " + jail(kFirst)}));
+  EXPECT_EQ(difference(kNetwork + with_config, kNetwork + no_config), expected({"- " + jail(kFirst), "- " + with_config[4], "+ " + jail(kFirst)}));
+}
+
+TEST(Diff, ANewCgroupReplacesAllThatStandsOnIt) {
+  Texts after = running(kFirst);
+  World::edit(after, "cgroup", "cpu=200", "cpu=300");
+  const Texts moved = without(running(kFirst), "volume"), made = without(after, "volume");
+  EXPECT_EQ(difference(kNetwork + running(kFirst), kNetwork + after), expected(minus(moved) + plus(made)));
+}
+
+TEST(Diff, ANewBridgeReplacesTheTapsAndJailsOfAllItsInstances) {
+  const std::string moved = "bridge acme net=3 subnet=10.240.8.0/24";
+  const Texts instances = running(kFirst, 3) + sleeping(kSecond, 4) + running(kThird, 5), other = {"bridge beta net=4 subnet=10.240.4.0/24", stand(kOfBeta)[0]};
+  const Texts first = {stand(kFirst, 3)[5], jail(kFirst)}, third = {stand(kThird, 5)[5], jail(kThird)};
+  EXPECT_EQ(difference(kNetwork + instances + other, Texts{moved, kRule} + instances + other),
+            expected(minus(first) + minus(third) + minus(kNetwork) + plus({moved, kRule}) + plus(first) + plus(third)));
+}
+
+TEST(Diff, ANewRuleReplacesNothingElse) {
+  const std::string closed = "rule acme egress=none pps=0 mbps=0 cps=0";
+  EXPECT_EQ(difference(kNetwork + running(kFirst), Texts{kBridge, closed} + running(kFirst)), expected({"- " + kRule, "+ " + closed}));
+}
+
+TEST(Diff, AnInstanceChangesItsPool) {
+  const std::string elsewhere = "acme/zoo/i-00000001";
+  difference(kNetwork + running(kFirst), kNetwork + running(elsewhere));
+  difference(kNetwork + running(elsewhere), kNetwork + running(kFirst));
+}
+
+// One of the forms that a plan can leave an instance in; all of them have an order from and to each other but those where
+// a snapshot would have to be made from nothing.
+Texts some_form(const std::string& instance, int slot, std::mt19937& random, bool may_sleep) {
+  switch (std::uniform_int_distribution(0, may_sleep ? 8 : 7)(random)) {
+    case 0: return {};
+    case 1: return {volume(instance)};
+    case 2: return stand(instance, slot);
+    case 3: return running(instance, slot);
+    case 4: return warm(instance, slot);
+    case 5: return without(running(instance, slot), "config");
+    case 6: return {stand(instance)[0], volume(instance)};
+    case 7: {
+      Texts other = running(instance, slot);
+      World::edit(other, "cgroup", "cpu=200", "cpu=400");
+      return other;
+    }
+    default: return sleeping(instance, slot);
+  }
+}
+
+Texts some_state(std::mt19937& random, bool may_sleep) {
+  Texts state;
+  for (const std::string tenant : {"acme", "beta", "gamma"}) {
+    const int net = std::uniform_int_distribution(3, 4)(random) + 2 * (tenant[0] - 'a');
+    state.push_back("bridge " + tenant + " net=" + std::to_string(net) + " subnet=10.240." + std::to_string(net) + ".0/24");
+    if (net % 2 == 0) state.push_back("rule " + tenant + " egress=nat pps=0 mbps=0 cps=" + std::to_string(random() % 2));
+    for (int i = 3; i < 7; ++i) {
+      const std::string instance = tenant + "/p" + std::to_string(i % 2) + "/i-0000000" + std::to_string(i);
+      Texts form = some_form(instance, i, random, may_sleep);
+      for (std::string& text : form) {
+        if (const auto key = text.find("key=acme"); key != std::string::npos) text.replace(key, 8, "key=" + tenant);
+      }
+      state = state + form;
+    }
+  }
+  return state;
+}
+
+TEST(Diff, LeadsFromAnyStateToAnyOtherInAnOrderThatV2Accepts) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 2000; ++i) {
+    // Instances that sleep in `from` wake cold in `to`, if they do: their snapshot goes first.
+    difference(some_state(random, true), some_state(random, false));
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace mvm::lang::build

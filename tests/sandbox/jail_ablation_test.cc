@@ -1,0 +1,140 @@
+// Needs root and a cgroup2 mount. A microVM is made, paused, resumed and ended by the doubles, or by the real jailer and
+// Firecracker where MVM_FIRECRACKER_DIR says where they are.
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+
+#include "schemas/worker.h"
+#include "tests/jail/jail_fixture.h"
+#include "tests/sandbox/ablation.h"
+
+namespace mvm::jail {
+namespace {
+
+using wire::Op;
+
+class Host : public JailFixture {
+ public:
+  Host() {
+    SetUp();
+    executor_.reset();  // the worker under test is the one that executes
+    anchor();
+    EXPECT_EQ(unshare(CLONE_NEWNS), 0);
+    EXPECT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    EXPECT_EQ(mount("none", images().c_str(), "tmpfs", 0, nullptr), 0);  // so that images are copied, not linked
+    write_image("kernel", real() ? content_of(firecracker_dir() + "/vmlinux") : "a kernel");
+    write_image("rootfs", real() ? content_of(firecracker_dir() + "/rootfs.ext4") : "a root file system\n");
+  }
+  ~Host() override {
+    start_worker();
+    (void)run(Op::kUnmake, lang::Word::kJail);
+    executor_.reset();
+    umount2(images().c_str(), MNT_DETACH);
+    TearDown();
+  }
+  void TestBody() override {}
+
+  [[nodiscard]] std::string images() const { return state_ + "/images"; }
+
+  [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines, const std::string& binaries = firecracker_dir()) const {
+    static const test::Runnable executable(MVM_JAIL_UNDER_TEST);
+    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {}, {cgroup_, state_, binaries});
+  }
+
+  static std::optional<wire::Answer> received(const sandbox::Worker& worker) {
+    pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
+    std::vector<std::uint8_t> answer(wire::kMaxPacket);
+    if (::poll(&waited, 1, 20'000) != 1) return std::nullopt;
+    const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
+    if (got <= 0) return std::nullopt;
+    auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
+    if (!decoded) return std::nullopt;
+    return *decoded;
+  }
+
+  static std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& task) {
+    const auto packet = wire::encode(task);
+    if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
+    return received(worker);
+  }
+
+  static bool done(const sandbox::Worker& worker, const wire::Task& task) {
+    const auto answer = asked(worker, task);
+    if (answer && !answer->ok) std::fprintf(stderr, "%s\n", answer->error.message().c_str());
+    return answer && answer->ok;
+  }
+
+  wire::Task signed_task(Op op, lang::Word word) {
+    wire::Task made = task(op, word);
+    made.statement.sign = op == Op::kMake ? lang::Sign::kAdd : op == Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kMove;
+    if (op == Op::kInventory) made.statement = {};
+    return made;
+  }
+  wire::Task move_task(std::uint64_t from, std::uint64_t to) {
+    wire::Task made = signed_task(Op::kMove, lang::Word::kJail);
+    made.statement.numbers = {from, to};
+    made.statement.digests = {};
+    return made;
+  }
+
+  bool lives_and_ends(const sandbox::Worker& worker) {
+    return done(worker, signed_task(Op::kInventory, lang::Word::kJail)) && done(worker, signed_task(Op::kMake, lang::Word::kJail)) &&
+           done(worker, move_task(lang::kRunning, lang::kWarm)) && done(worker, move_task(lang::kWarm, lang::kRunning)) &&
+           done(worker, signed_task(Op::kInventory, lang::Word::kJail)) && leave_much_in_the_jail() &&
+           done(worker, signed_task(Op::kUnmake, lang::Word::kJail));
+  }
+
+  // What a hostile VMM may leave: directories deeper than descriptors.
+  [[nodiscard]] bool leave_much_in_the_jail() const {
+    std::string path = root_path();
+    for (std::size_t depth = 0; depth < 3 * kMaxOpenLevels; ++depth) fs::create_directory(path += "/d");
+    return true;
+  }
+
+  // A jailer that cannot be run, and what was said of that is in the answer.
+  bool says_why_the_jailer_fails(const std::vector<seccomp::Line>& lines) {
+    anchor();
+    const std::string binaries = state_ + "/binaries";
+    fs::create_directory(binaries);
+    fs::copy_file(firecracker_dir() + "/firecracker", binaries + "/firecracker");
+    std::ofstream(binaries + "/jailer") << "no program";
+    fs::permissions(binaries + "/jailer", static_cast<fs::perms>(0555));
+    const auto worker = start(lines, binaries);
+    const auto answer = asked(worker, signed_task(Op::kMake, lang::Word::kJail));
+    test::kill_and_wait(worker);
+    return answer && !answer->ok && answer->error.on.find("cannot run the jailer") != std::string::npos;
+  }
+
+  // Made, and killed by somebody else: the worker says so, and can sweep what is left.
+  bool is_seen_to_end(const sandbox::Worker& worker) {
+    if (!done(worker, signed_task(Op::kMake, lang::Word::kJail))) return false;
+    std::ofstream(anchor_path() + "/cgroup.kill") << "1";
+    const auto event = received(worker);
+    return event && event->seq == 0 && event->ended == instance_ && done(worker, signed_task(Op::kUnmake, lang::Word::kJail)) &&
+           done(worker, signed_task(Op::kUnmake, lang::Word::kCgroup));
+  }
+};
+
+bool serves(Host& host, const std::vector<seccomp::Line>& lines) {
+  auto worker = host.start(lines);
+  const bool ok = host.lives_and_ends(worker) && host.is_seen_to_end(worker);
+  worker.channel.reset();
+  return test::ended(worker) == EX_OK && ok;
+}
+
+bool says_why_it_ends(const Host& host, const std::vector<seccomp::Line>& lines) {
+  auto worker = host.start(lines);
+  return send(worker.channel.get(), "no task", 7, MSG_NOSIGNAL) == 7 && test::ended(worker) == EX_PROTOCOL;
+}
+
+bool all_of_jail(const std::vector<seccomp::Line>& lines) {
+  Host host;
+  return serves(host, lines) && says_why_it_ends(host, lines) && host.says_why_the_jailer_fails(lines);
+}
+
+MVM_ABLATION(JailGrant, "jail", all_of_jail)
+
+}  // namespace
+}  // namespace mvm::jail

@@ -1,0 +1,315 @@
+// One plan, with the test as the workers: in which order tasks come, and what follows from each answer.
+#include "broker/supervisor/execution.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "broker/supervisor/fault.h"
+#include "tests/supervisor/directory.h"
+#include "tests/supervisor/scene.h"
+
+namespace mvm::supervisor {
+
+void at_mark(std::uint64_t, Side) {}
+
+namespace {
+
+using lang::Statement;
+using lang::Word;
+using wire::Phase;
+
+// Both ends of a worker's channel; ours plays the worker.
+struct Ends {
+  Ends() {
+    int fds[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    hostd = Fd(fds[0]);
+    worker = Fd(fds[1]);
+    EXPECT_EQ(fcntl(worker.get(), F_SETFL, O_NONBLOCK), 0);
+  }
+  Fd hostd, worker;
+};
+
+class Stage {
+ public:
+  explicit Stage(const std::vector<Statement>& from = {})
+      : host_{GateClient(Fd()), Workers::make(std::move(net_.hostd), std::move(jail_.hostd)).value(), Records(records_.open()),
+              Journal(journal_.open()), Audit::open(audit_.open()).value(),
+              read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())).value(), {}, {}} {
+    host_.state.header = test::empty_state().header;
+    for (const Statement& line : from) host_.state.put(line);
+    host_.emit = [this](const wire::Event& event) { events.push_back(event); };
+  }
+
+  void run(const std::vector<Statement>& to, const std::string& projection = test::projection_text()) {
+    run_text(test::plan_text(host_.state.document(), to, projection), projection);
+  }
+  void run_text(const std::string& plan, const std::string& projection = test::projection_text()) {
+    lang::Document wanted = test::parsed(lang::Kind::kProjection, projection);
+    auto verified = lang::verify(test::parsed(lang::Kind::kPlan, plan), {host_.state.document(), wanted, host_.policy.text});
+    ASSERT_TRUE(verified) << verified.error().message();
+    execution_ = std::make_unique<Execution>(host_, *std::move(verified), std::move(wanted));
+    ASSERT_TRUE(execution_->start());
+  }
+  // Tasks that have come since the last call, by their lines.
+  std::vector<std::string> tasks() {
+    std::vector<std::string> lines;
+    for (const Ends* ends : {&net_, &jail_}) {
+      std::vector<std::uint8_t> bytes(wire::kMaxPacket);
+      while (true) {
+        const ssize_t got = recv(ends->worker.get(), bytes.data(), bytes.size(), 0);
+        if (got <= 0) break;
+        const auto task = wire::decode_task(std::span(bytes).first(static_cast<std::size_t>(got)));
+        EXPECT_TRUE(task) << task.error().message();
+        lines.push_back(lang::print(task->statement));
+        waiting_[lines.back()] = *task;
+      }
+    }
+    return lines;
+  }
+  // Answers the task of that line, which has come.
+  Status answer(const std::string& line, bool ok = true) {
+    const auto found = std::ranges::find_if(waiting_, [&](const auto& each) { return each.first.find(line) != std::string::npos; });
+    if (found == waiting_.end()) return fail(Errc::kNotFound, "find the task", line);
+    wire::Answer answer;
+    answer.seq = found->second.seq;
+    answer.ok = ok;
+    if (!ok) answer.error = {Errc::kSystem, 5, "do it", "the test"};
+    waiting_.erase(found);
+    return execution_->take(answer);
+  }
+  // Answers all tasks as they come, those that contain a given text with a failure.
+  void answer_all(const std::string& failing = "\n") {
+    for (static_cast<void>(tasks()); !waiting_.empty(); static_cast<void>(tasks())) {
+      const std::string line = waiting_.begin()->first;
+      ASSERT_TRUE(answer(line, line.find(failing) == std::string::npos));
+    }
+  }
+  wire::Finished finish() {
+    EXPECT_TRUE(execution_->over());
+    EXPECT_TRUE(execution_->finish());
+    return std::get<wire::Finished>(events.back());
+  }
+  wire::Task& task(const std::string& line) {
+    return std::ranges::find_if(waiting_, [&](const auto& each) { return each.first.find(line) != std::string::npos; })->second;
+  }
+  Execution& execution() { return *execution_; }
+  Host& host() { return host_; }
+  std::string audit_log() { return read_file(audit_.open(), "log", 1 << 20).value(); }
+  std::vector<std::string> records() { return list_directory(records_.open(), 1000).value(); }
+
+  std::vector<wire::Event> events;
+
+ private:
+  test::Directory records_, journal_, audit_;
+  Ends net_, jail_;
+  Host host_;
+  std::unique_ptr<Execution> execution_;
+  std::map<std::string, wire::Task> waiting_;
+};
+
+std::vector<Statement> changed_line(std::vector<Statement> lines, std::size_t which, std::size_t field, std::uint64_t value) {
+  lines[which].numbers[field] = value;
+  return lines;
+}
+
+TEST(Execution, SendsWhatFollowsFromStateAndPolicyWithEachTask) {
+  Stage stage;
+  stage.run(test::running_lines(1, 0));
+  EXPECT_EQ(stage.tasks(), (std::vector<std::string>{"+ bridge acme net=3 subnet=10.240.3.0/24"}));
+  EXPECT_EQ(stage.task("bridge").place.cidr, (Subnet{0x0af00000, 12}));
+  ASSERT_TRUE(stage.answer("bridge"));
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("rule"));
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("cgroup"));
+  static_cast<void>(stage.tasks());
+  EXPECT_EQ(stage.task("tap").place.net, 3);
+  EXPECT_EQ(stage.task("tap").place.slot, 3u);
+  EXPECT_EQ(stage.task("tap").place.uid, 100'000u + 3 * 256 + 3);
+  ASSERT_TRUE(stage.answer("tap"));
+  static_cast<void>(stage.tasks());
+  EXPECT_EQ(stage.task("jail").place.uid, 100'000u + 3 * 256 + 3);
+  EXPECT_EQ(stage.task("jail").place.generation, 1u);
+  ASSERT_TRUE(stage.answer("jail"));
+  EXPECT_TRUE(stage.finish().complete());
+  EXPECT_EQ(stage.host().state.document().statements, test::running_lines(1, 0));
+}
+
+TEST(Execution, KeepsNoMoreInFlightThanItsBound) {
+  Stage stage;
+  stage.run(test::running_lines(20, 0));
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("bridge"));
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("rule"));
+  const auto first = stage.tasks();
+  EXPECT_EQ(first.size(), kMaxInFlight);
+  ASSERT_TRUE(stage.answer(first[0]));
+  EXPECT_EQ(stage.tasks().size(), 1u);
+  stage.answer_all();
+  EXPECT_TRUE(stage.finish().complete());
+}
+
+TEST(Execution, RemovesFirstWhatItMayHaveMadeOfAStatementThatFailed) {
+  Stage stage;
+  stage.run(test::running_lines(1, 1));
+  stage.answer_all("+ tap acme");
+  const auto finished = stage.finish();
+  EXPECT_EQ(finished.failed, 1u);
+  EXPECT_EQ(finished.undone, 1u) << "the cgroup";
+  EXPECT_EQ(finished.skipped, 1u) << "the jail";
+  EXPECT_EQ(finished.done, 2u + 4u) << "acme's bridge and rule, and all of beta's";
+  EXPECT_EQ(stage.host().state.document().statements.size(), 6u);
+  EXPECT_EQ(stage.records(), (std::vector<std::string>{"acme", "beta", "beta.workers.i-000003e8", "state.header"}));
+}
+
+TEST(Execution, UndoesInReverseAndOneAfterTheOther) {
+  Stage stage;
+  stage.run(test::running_lines(1, 0));
+  for (const char* line : {"bridge", "rule", "cgroup", "tap"}) {
+    static_cast<void>(stage.tasks());
+    ASSERT_TRUE(stage.answer(line));
+  }
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("+ jail", false));
+  for (const char* line : {"- jail", "- tap", "- cgroup"}) {
+    const auto tasks = stage.tasks();
+    ASSERT_EQ(tasks.size(), 1u) << line;
+    EXPECT_TRUE(tasks[0].starts_with(line)) << tasks[0];
+    ASSERT_TRUE(stage.answer(line));
+  }
+  EXPECT_EQ(stage.finish().undone, 2u);
+}
+
+TEST(Execution, StopsUndoingAtWhatCannotBeBroughtBack) {
+  Stage stage(test::running_lines(1, 0));
+  stage.run({});
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("- jail"));
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("- tap"));
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("- cgroup", false));
+  // The tap comes back, for its cgroup still stands; the jail does not.
+  const auto undo = stage.tasks();
+  ASSERT_EQ(undo.size(), 1u);
+  EXPECT_TRUE(undo[0].starts_with("+ tap"));
+  ASSERT_TRUE(stage.answer("+ tap"));
+  EXPECT_TRUE(stage.tasks().empty());
+  const auto finished = stage.finish();
+  EXPECT_EQ(finished.done, 1u);
+  EXPECT_EQ(finished.skipped, 2u) << "rule and bridge: what stands on them was not removed";
+  const Subject instance = test::running_lines(1, 0)[2].subject;
+  EXPECT_EQ(stage.host().state.lines_of(instance).size(), 2u);
+  const auto* holds = std::get_if<wire::Holds>(&stage.events[stage.events.size() - 2]);
+  ASSERT_NE(holds, nullptr);
+  EXPECT_EQ(holds->lines.size(), 2u) << "and the answer says so";
+}
+
+// Instance 2 has its cgroup already; it takes slot 3 as soon as instance 1 has let go of it.
+class SlotTaken : public testing::Test {
+ protected:
+  SlotTaken() {
+    auto from = test::running_lines(1, 0), to = from;
+    Statement cgroup = from[2];
+    cgroup.subject.instance = InstanceId{2};
+    from.push_back(cgroup);
+    for (std::size_t i = 2; i < 5; ++i) to[i].subject.instance = InstanceId{2};
+    stage = std::make_unique<Stage>(from);
+    stage->run(to);
+    for (const char* line : {"- jail", "- tap"}) {
+      static_cast<void>(stage->tasks());
+      EXPECT_TRUE(stage->answer(line));
+    }
+    EXPECT_EQ(stage->tasks().size(), 2u);  // - cgroup of 1, + tap of 2
+  }
+  void expect_one_tap() {
+    stage->answer_all();
+    EXPECT_TRUE(stage->execution().over());
+    EXPECT_TRUE(lang::verify_state(stage->host().state.document(), stage->host().policy.text));
+    EXPECT_EQ(std::ranges::count_if(stage->host().state.lines(), [](const auto& line) { return line.first.second == Word::kTap; }), 1);
+  }
+  std::unique_ptr<Stage> stage;
+};
+
+TEST_F(SlotTaken, IsNotGivenBackToWhoCouldNotBeRemoved) {
+  ASSERT_TRUE(stage->answer("+ tap"));
+  static_cast<void>(stage->tasks());
+  ASSERT_TRUE(stage->answer("- cgroup", false));
+  EXPECT_TRUE(stage->tasks().empty()) << "no `+ tap` of instance 1";
+  expect_one_tap();
+}
+
+TEST_F(SlotTaken, IsNotGivenBackWhileItIsBeingTaken) {
+  ASSERT_TRUE(stage->answer("- cgroup", false));
+  EXPECT_TRUE(stage->tasks().empty());
+  expect_one_tap();
+}
+
+TEST(Execution, VerifiesTheRestAgainWhereARemovalFailedAndDoesNotRunWhatNoLongerHolds) {
+  // The projection allows one running instance: the new one may start only where the old one has gone.
+  Stage stage(test::running_lines(1, 1));
+  std::vector<Statement> to = test::running_lines(1, 2);
+  for (std::size_t i = 2; i < 5; ++i) to[i].subject.instance = InstanceId{2};
+  const std::string projection = test::projection_text(1, 1);
+  std::vector<Statement> only = test::running_lines(1, 1);
+  for (std::size_t i = 2; i < 5; ++i) only[i].subject.instance = InstanceId{2};
+  stage.run(only, projection);
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("- jail", false));
+  stage.answer_all();
+  const auto finished = stage.finish();
+  EXPECT_EQ(finished.failed, 1u);
+  EXPECT_FALSE(finished.complete());
+  EXPECT_EQ(stage.host().state.document().statements, test::running_lines(1, 1)) << "as before, and within the projection";
+  EXPECT_NE(stage.audit_log().find("skipped + cgroup acme/workers/i-00000002"), std::string::npos) << stage.audit_log();
+}
+
+TEST(Execution, GoesOnWithTheRestWhereItStillHoldsAfterAFailedRemoval) {
+  Stage stage(test::running_lines(1, 0));
+  std::vector<Statement> to = test::running_lines(0, 2);
+  stage.run(to);
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("- jail acme", false));
+  stage.answer_all();
+  EXPECT_EQ(stage.finish().done, to.size()) << "beta is none of acme's business";
+}
+
+TEST(Execution, EndsHostdWhereAWorkerAnswersWhatWasNotAsked) {
+  Stage stage;
+  stage.run(test::running_lines(1, 0));
+  wire::Answer answer;
+  answer.seq = 999;
+  answer.ok = true;
+  EXPECT_FALSE(stage.execution().take(answer));
+  static_cast<void>(stage.tasks());
+  answer.seq = stage.task("bridge").seq;
+  answer.items = {{Word::kTap, {}, 3, 5, true, 0}};
+  EXPECT_FALSE(stage.execution().take(answer)) << "an inventory for a task";
+}
+
+TEST(Execution, EndsHostdWhereAWorkerKeepsSilentBeyondItsDeadline) {
+  Stage stage;
+  stage.run(test::running_lines(1, 0));
+  const auto deadline = stage.execution().next_deadline();
+  EXPECT_TRUE(stage.execution().overdue(deadline - std::chrono::milliseconds(1)));
+  const auto late = stage.execution().overdue(deadline);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::kTimeout);
+}
+
+TEST(Execution, RebuildsWhatChanges) {
+  Stage stage(test::running_lines(1, 0));
+  const auto to = changed_line(test::running_lines(1, 0), 2, 2, 65);  // pids of the cgroup
+  stage.run(to);
+  stage.answer_all();
+  EXPECT_TRUE(stage.finish().complete());
+  EXPECT_EQ(stage.host().state.document().statements, to);
+}
+
+}  // namespace
+}  // namespace mvm::supervisor

@@ -1,0 +1,203 @@
+// A double of mvm-net and mvm-jail for tests of the supervisor, never installed: fake_worker net|jail DIRECTORY.
+// Its kernel is a directory that outlives it, one file a thing: `bridge.3`, `rule.3`, `tap.3.5`, `cgroup.acme.p.i-...`,
+// `jail.acme.p.i-...` (whose content is its state). It refuses what a real kernel could not do, and notes it in `violations`:
+// a plan that was verified must never ask for that. Tests steer it by files: `fail.THING` makes each make and move of it
+// fail, `stuck.THING` its removal, `slow` holds every task up by so many ms, `end.THING` ends a microVM by itself, `die.THING`
+// kills the worker when it is asked for it, `mute.THING` keeps it silent.
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "schemas/worker.h"
+
+namespace mvm {
+namespace {
+
+std::string directory;
+lang::Worker self;
+
+std::string path(const std::string& name) { return directory + "/" + name; }
+bool exists(const std::string& name) { return access(path(name).c_str(), F_OK) == 0; }
+std::string content(const std::string& name) {
+  std::ifstream file(path(name));
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+void write_file(const std::string& name, const std::string& text) { std::ofstream(path(name)) << text; }
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  DIR* entries = opendir(directory.c_str());
+  while (const dirent* entry = readdir(entries)) all.emplace_back(entry->d_name);
+  closedir(entries);
+  std::ranges::sort(all);
+  return all;
+}
+
+std::string dotted(const Subject& subject) {
+  std::string text = to_string(subject);
+  std::ranges::replace(text, '/', '.');
+  return text;
+}
+
+std::string thing(const wire::Task& task) {
+  const std::string word(lang::row(task.statement.word).name);
+  if (self == lang::Worker::kJail) return word + "." + dotted(task.statement.subject);
+  const std::string net = word + "." + std::to_string(task.place.net);
+  return task.statement.word == lang::Word::kTap ? net + "." + std::to_string(task.place.slot) : net;
+}
+
+Error violation(const std::string& what) {
+  std::ofstream(path("violations"), std::ios::app) << what << "\n";
+  return {Errc::kDenied, 0, what, "fake kernel"};
+}
+
+bool any_with(const std::string& prefix) {
+  const auto all = names();
+  return std::ranges::any_of(all, [&](const std::string& name) { return name.starts_with(prefix); });
+}
+
+Status make(const wire::Task& task) {
+  const std::string name = thing(task), net = std::to_string(task.place.net), subject = dotted(task.statement.subject);
+  if (exists(name)) return forward(violation("make what is there: " + name));
+  if (task.statement.word == lang::Word::kTap && !exists("bridge." + net)) return forward(violation("a tap without a bridge: " + name));
+  if (task.statement.word == lang::Word::kRule && !exists("bridge." + net)) return forward(violation("a rule without a bridge: " + name));
+  if (task.statement.word == lang::Word::kJail) {
+    if (!exists("cgroup." + subject)) return forward(violation("a jail without a cgroup: " + name));
+    if (!exists("tap." + net + "." + std::to_string(task.place.slot))) return forward(violation("a jail without a tap: " + name));
+    if (task.place.uid < 65536) return forward(violation("a jail of a system's uid: " + name));
+  }
+  write_file(name, task.statement.word == lang::Word::kJail ? "0" : "");
+  return {};
+}
+
+Status unmake(const wire::Task& task) {
+  const std::string name = thing(task), net = std::to_string(task.place.net);
+  if (exists("stuck." + name)) return fail(Errc::kBusy, "remove", name);
+  if (task.statement.word == lang::Word::kBridge && any_with("tap." + net + ".")) return forward(violation("a bridge with taps: " + name));
+  if (task.statement.word == lang::Word::kCgroup && exists("jail." + dotted(task.statement.subject))) {
+    return forward(violation("a cgroup with a jail: " + name));
+  }
+  unlink(path(name).c_str());
+  return {};
+}
+
+Status move(const wire::Task& task) {
+  const std::string name = thing(task);
+  if (!exists(name) || content(name) != std::to_string(task.statement.numbers[0])) return forward(violation("move what is not so: " + name));
+  write_file(name, std::to_string(task.statement.numbers[1]));
+  return {};
+}
+
+Status change(const wire::Task& task) {
+  if (lang::row(task.statement.word).worker != self) return forward(violation("a task of another worker"));
+  const std::string name = thing(task);
+  if (exists("die." + name)) _exit(9);
+  if (task.op != wire::Op::kUnmake && exists("fail." + name)) return fail(Errc::kSystem, "do as told", name);
+  if (task.op == wire::Op::kMake) return make(task);
+  return task.op == wire::Op::kUnmake ? unmake(task) : move(task);
+}
+
+// "tap.3.5" and its like, back to what they say.
+std::optional<wire::Item> item_of(const std::string& name) {
+  std::vector<std::string> parts;
+  std::stringstream text(name);
+  for (std::string part; std::getline(text, part, '.');) parts.push_back(part);
+  if (parts.size() < 2) return std::nullopt;
+  const lang::Row* row = lang::find_row(parts[0]);
+  if (row == nullptr || row->worker != self) return std::nullopt;
+  wire::Item item;
+  item.word = row->word;
+  item.alive = true;
+  if (self == lang::Worker::kNet) {
+    item.net = static_cast<std::uint16_t>(std::atoi(parts[1].c_str()));
+    if (parts.size() == 3) item.slot = static_cast<std::uint32_t>(std::atoi(parts[2].c_str()));
+    return item;
+  }
+  if (parts.size() != 4) return std::nullopt;
+  item.subject = instance_subject(*Name::from(parts[1]), *Name::from(parts[2]), *InstanceId::from(parts[3]));
+  if (item.word == lang::Word::kJail) item.state = content(name) == "1" ? lang::kWarm : lang::kRunning;
+  return item;
+}
+
+void send_answer(const wire::Answer& answer) {
+  const auto bytes = wire::encode(answer);
+  if (send(wire::kChannelFd, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) _exit(0);
+}
+
+void answer_inventory(std::uint64_t seq) {
+  std::vector<wire::Item> items;
+  for (const std::string& name : names()) {
+    if (const auto item = item_of(name)) items.push_back(*item);
+  }
+  wire::Answer answer;
+  answer.seq = seq;
+  answer.ok = true;
+  for (const wire::Item& item : items) {
+    if (answer.items.size() == wire::kMaxItems) {
+      answer.more = true;
+      send_answer(answer);
+      answer.items.clear();
+    }
+    answer.items.push_back(item);
+  }
+  answer.more = false;
+  send_answer(answer);
+}
+
+void end_by_themselves() {
+  for (const std::string& name : names()) {
+    if (!name.starts_with("end.jail.")) continue;
+    unlink(path(name).c_str());
+    const auto item = item_of(name.substr(4));
+    unlink(path(name.substr(4)).c_str());
+    wire::Answer event;
+    event.ok = true;
+    event.ended = item->subject;
+    send_answer(event);
+  }
+}
+
+void answer_task(const wire::Task& task) {
+  if (task.op == wire::Op::kInventory) return answer_inventory(task.seq);
+  if (exists("mute." + thing(task))) return;
+  if (exists("slow")) usleep(static_cast<useconds_t>(std::atoi(content("slow").c_str())) * 1000);
+  const auto done = change(task);
+  wire::Answer answer;
+  answer.seq = task.seq;
+  answer.ok = done.has_value();
+  if (!done) answer.error = done.error();
+  send_answer(answer);
+}
+
+}  // namespace
+}  // namespace mvm
+
+int main(int argc, char** argv) {
+  using namespace mvm;
+  if (argc != 3) return 64;
+  self = std::string(argv[1]) == "net" ? lang::Worker::kNet : lang::Worker::kJail;
+  directory = argv[2];
+  std::vector<std::uint8_t> buffer(wire::kMaxPacket);
+  while (true) {
+    pollfd waited{wire::kChannelFd, POLLIN, 0};
+    poll(&waited, 1, 20);
+    if (self == lang::Worker::kJail) end_by_themselves();
+    if (waited.revents == 0) continue;
+    const ssize_t got = recv(wire::kChannelFd, buffer.data(), buffer.size(), 0);
+    if (got <= 0) return 0;
+    const auto task = wire::decode_task(std::span(buffer).first(static_cast<std::size_t>(got)));
+    if (!task) return 65;
+    answer_task(*task);
+  }
+}

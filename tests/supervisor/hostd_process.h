@@ -1,0 +1,178 @@
+// A whole hostd of the tests' build, with the real gate and the real sandbox, and doubles for net and jail, below a
+// directory of its own. Needs root.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "planner/broker_client.h"
+#include "tests/supervisor/scene.h"
+
+namespace mvm::test {
+
+struct Reply {
+  Result<wire::Event> last = fail(Errc::kClosed, "submit");
+  std::vector<wire::Event> events;
+};
+
+class HostdProcess {
+ public:
+  HostdProcess() {
+    // In memory where there is such a place: syncs are then free, and nothing here cuts the power.
+    std::string name = access("/dev/shm", W_OK) == 0 ? "/dev/shm/mvm-hostd-XXXXXX" : "/tmp/mvm-hostd-XXXXXX";
+    prefix_ = mkdtemp(name.data());
+    chmod(prefix_.c_str(), 0755);
+    std::filesystem::create_directory(kernel());
+    put(prefix_ + "/node.policy", policy_text());
+  }
+  ~HostdProcess() {
+    kill_it();
+    std::filesystem::remove_all(prefix_);
+  }
+  HostdProcess(const HostdProcess&) = delete;
+  HostdProcess& operator=(const HostdProcess&) = delete;
+
+  // Starts it, and waits until it serves (true) or has ended (false).
+  bool start(const std::string& fault = "") {
+    launch(fault);
+    for (int i = 0; i < 2000 && !gone(); ++i) {
+      // It answers once it serves, not when the socket is there.
+      auto client = planner::BrokerClient::connect(socket());
+      if (client && (agent_user != "root" || client->state())) return true;
+      if (client && agent_user != "root") return usleep(300'000), !gone();
+      usleep(5000);
+    }
+    return false;
+  }
+  void start_and_kill(int microseconds) {
+    launch("");
+    usleep(static_cast<useconds_t>(microseconds));
+    kill_it();
+  }
+  // Whether it has ended; its status is then known.
+  bool gone() {
+    if (pid_ <= 0) return true;
+    if (waitpid(pid_, &status, WNOHANG) != pid_) return false;
+    pid_ = -1;
+    return true;
+  }
+  bool wait_gone() {
+    for (int i = 0; i < 2000; ++i) {
+      if (gone()) return true;
+      usleep(5000);
+    }
+    return false;
+  }
+  void kill_it(int signal = SIGKILL) {
+    if (pid_ <= 0) return;
+    ::kill(pid_, signal);
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+  }
+
+  Reply submit(const std::string& plan, const std::string& projection, wire::Mode mode = wire::Mode::kApply) {
+    return submit(plan, projection, Key().sign(projection), mode);
+  }
+  Reply submit(const std::string& plan, const std::string& projection, const Signature& signature, wire::Mode mode = wire::Mode::kApply) {
+    Reply reply;
+    auto client = planner::BrokerClient::connect(socket());
+    if (!client) {
+      reply.last = forward(client.error());
+      return reply;
+    }
+    reply.last = client->submit({plan, projection, signature, {}, mode}, [&](const wire::Event& event) { reply.events.push_back(event); });
+    return reply;
+  }
+  // Plans from what is to those lines, and submits it.
+  Reply reach(const std::vector<lang::Statement>& lines, std::uint64_t generation = 1) {
+    const std::string projection = projection_text(generation);
+    return submit(plan_text(state(), lines, projection), projection);
+  }
+  lang::Document state() {
+    auto client = planner::BrokerClient::connect(socket());
+    if (!client) return empty_state();
+    const auto text = client->state();
+    return text ? parsed(lang::Kind::kState, *text) : empty_state();
+  }
+
+  [[nodiscard]] std::string prefix() const { return prefix_; }
+  [[nodiscard]] std::string kernel() const { return prefix_ + "/kernel"; }
+  [[nodiscard]] std::string socket() const { return prefix_ + "/run/hostd.sock"; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  // What the doubles' kernel holds, steering files aside.
+  std::vector<std::string> things() {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(kernel())) {
+      const std::string name = entry.path().filename();
+      for (const char* word : {"bridge.", "rule.", "tap.", "cgroup.", "jail."}) {
+        if (name.starts_with(word)) names.push_back(name);
+      }
+    }
+    std::ranges::sort(names);
+    return names;
+  }
+  void steer(const std::string& name, const std::string& text = "") { put(kernel() + "/" + name, text); }
+  void unsteer(const std::string& name) { std::filesystem::remove(kernel() + "/" + name); }
+  std::string violations() { return get(kernel() + "/violations"); }
+  std::string errors() { return get(prefix_ + "/stderr"); }
+  std::string audit_log() { return get(prefix_ + "/state/audit/log"); }
+  std::string audit_head() { return get(prefix_ + "/state/audit/head"); }
+
+  static void put(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+  static std::string get(const std::string& path) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+  std::string agent_user = "root";
+  std::string boot_id = "boot-1";
+  int status = 0;
+
+ private:
+  void launch(const std::string& fault) {
+    const std::string errors = prefix_ + "/stderr";
+    pid_ = fork();
+    if (pid_ == 0) {
+      const int out = open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      dup2(out, 2);
+      if (!fault.empty()) setenv("MVM_FAULT", fault.c_str(), 1);
+      execl(MVM_HOSTD, MVM_HOSTD, prefix_.c_str(), MVM_GATE, MVM_FAKE_WORKER, "daemon", agent_user.c_str(), boot_id.c_str(), nullptr);
+      _exit(127);
+    }
+  }
+
+  std::string prefix_;
+  pid_t pid_ = -1;
+};
+
+// The names that the doubles' kernel has for a state's lines.
+inline std::vector<std::string> things_of(const lang::Document& state) {
+  std::vector<std::string> names;
+  for (const auto& line : state.statements) {
+    std::string subject = to_string(line.subject);
+    std::ranges::replace(subject, '/', '.');
+    const std::string word(lang::row(line.word).name);
+    const std::string net = line.subject.tenant.view() == "acme" ? "3" : "4";
+    if (line.word == lang::Word::kTap) names.push_back(word + "." + net + "." + std::to_string(lang::tap_view(line).slot));
+    else if (line.subject.kind == SubjectKind::kTenant) names.push_back(word + "." + net);
+    else names.push_back(word + "." + subject);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+}  // namespace mvm::test

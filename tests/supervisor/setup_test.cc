@@ -1,0 +1,43 @@
+// setup() of the tests' build of hostd: PREFIX GATE WORKER OWN-USER AGENT-USER BOOT-ID. Everything lives below PREFIX; the workers
+// of net and jail are doubles (fake_worker.cc) whose kernel is the directory PREFIX/kernel.
+#include "broker/supervisor/setup.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "seccomp/gate.grants.h"
+#include "seccomp/supervisor.grants.h"
+
+namespace mvm::supervisor {
+namespace {
+
+constexpr sandbox::Grants double_of(std::string_view process) {
+  sandbox::Grants grants;
+  grants.process = process;
+  grants.user = "root";
+  return grants;
+}
+constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeJail = double_of("jail");
+
+}  // namespace
+
+Setup setup(int argc, char** argv) {
+  if (argc != 7) {
+    std::fprintf(stderr, "usage: %s PREFIX GATE WORKER OWN-USER AGENT-USER BOOT-ID\n", argv[0]);
+    std::exit(64);
+  }
+  const std::string prefix = argv[1];
+  return {.state = prefix + "/state",
+          .run = prefix + "/run",
+          .policy = prefix + "/node.policy",
+          .cgroup = {},
+          .boot_id = argv[6],
+          .agent_user = argv[5],
+          .own_user = argv[4],
+          .grants = grants::kSupervisor,
+          .gate = {grants::kGate, "nobody", argv[2], {}},
+          .net = {kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}},
+          .jail = {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}}};
+}
+
+}  // namespace mvm::supervisor

@@ -1,0 +1,121 @@
+// What the supervisor believes of a worker, and for how long it waits.
+#include "broker/supervisor/workers.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "tests/supervisor/scene.h"
+
+namespace mvm::supervisor {
+namespace {
+
+using lang::Worker;
+using lang::Word;
+
+struct Pair {
+  Pair() {
+    int fds[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    ours = Fd(fds[0]);
+    theirs = Fd(fds[1]);
+  }
+  void say(const wire::Answer& answer) { say(wire::encode(answer)); }
+  void say(const std::vector<std::uint8_t>& bytes) {
+    EXPECT_EQ(send(theirs.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  Fd ours, theirs;
+};
+
+class TwoWorkers : public testing::Test {
+ protected:
+  Pair net, jail;
+  Workers workers = Workers::make(std::move(net.ours), std::move(jail.ours)).value();
+};
+
+wire::Answer answer_of(std::uint64_t seq, std::vector<wire::Item> items = {}) {
+  wire::Answer answer;
+  answer.seq = seq;
+  answer.ok = true;
+  answer.items = std::move(items);
+  return answer;
+}
+
+wire::Answer event_of(std::uint32_t id) {
+  wire::Answer event;
+  event.ok = true;
+  event.ended = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{id});
+  return event;
+}
+
+TEST_F(TwoWorkers, AreGivenANumberForEachTask) {
+  EXPECT_EQ(workers.send(Worker::kNet, {}).value(), 1u);
+  EXPECT_EQ(workers.send(Worker::kJail, {}).value(), 2u);
+  EXPECT_EQ(workers.send(Worker::kStorage, {}).error().code, Errc::kUnsupported);
+}
+
+TEST_F(TwoWorkers, AnswerInTheirTimeAndEventsAreKept) {
+  EXPECT_FALSE(workers.receive(Worker::kJail).value());
+  jail.say(event_of(1));
+  jail.say(answer_of(7));
+  EXPECT_EQ(workers.receive(Worker::kJail).value()->seq, 7u);
+  EXPECT_EQ(workers.take_ended(), (std::vector{event_of(1).ended}));
+  EXPECT_TRUE(workers.take_ended().empty());
+}
+
+TEST_F(TwoWorkers, AreNotBelievedInAnothersName) {
+  net.say(event_of(1));
+  EXPECT_EQ(workers.receive(Worker::kNet).error().code, Errc::kMalformed) << "net knows of no microVM";
+  net.say(answer_of(1, {{Word::kJail, event_of(1).ended, 0, 0, true, 0}}));
+  EXPECT_EQ(workers.receive(Worker::kNet).error().code, Errc::kMalformed) << "nor of a jail";
+  jail.say(answer_of(1, {{Word::kTap, {}, 3, 5, true, 0}}));
+  EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
+}
+
+TEST_F(TwoWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
+  jail.say(std::vector<std::uint8_t>(100, 0xff));
+  EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
+  jail.say(std::vector<std::uint8_t>(wire::kMaxPacket + 1, 0));
+  EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kLimit);
+  net.theirs.reset();
+  EXPECT_EQ(workers.receive(Worker::kNet).error().code, Errc::kClosed);
+  EXPECT_FALSE(workers.send(Worker::kNet, {}));
+}
+
+TEST_F(TwoWorkers, GiveTheWholeOfAnAnswerInParts) {
+  std::thread worker([&] {
+    std::vector<std::uint8_t> bytes(wire::kMaxPacket);
+    EXPECT_GT(recv(net.theirs.get(), bytes.data(), bytes.size(), 0), 0);
+    wire::Answer first = answer_of(1, {{Word::kTap, {}, 3, 5, true, 0}});
+    first.more = true;
+    net.say(first);
+    net.say(answer_of(1, {{Word::kTap, {}, 3, 6, true, 0}}));
+  });
+  const auto answer = workers.call(Worker::kNet, {});
+  worker.join();
+  ASSERT_TRUE(answer) << answer.error().message();
+  ASSERT_EQ(answer->items.size(), 2u);
+  EXPECT_EQ(answer->items[0].slot, 5u);
+  EXPECT_EQ(answer->items[1].slot, 6u);
+}
+
+TEST_F(TwoWorkers, AreNotHeardOutForEver) {
+  std::thread worker([&] {
+    wire::Answer answer = answer_of(1, std::vector<wire::Item>(wire::kMaxItems, {Word::kTap, {}, 3, 5, true, 0}));
+    answer.more = true;
+    for (std::size_t sent = 0; sent <= kMaxInventory; sent += wire::kMaxItems) net.say(answer);
+  });
+  const auto answer = workers.call(Worker::kNet, {});
+  worker.join();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::kLimit);
+}
+
+TEST_F(TwoWorkers, MayNotAnswerAnotherTaskThanTheOne) {
+  net.say(answer_of(9));
+  EXPECT_EQ(workers.call(Worker::kNet, {}).error().code, Errc::kMalformed);
+}
+
+}  // namespace
+}  // namespace mvm::supervisor
