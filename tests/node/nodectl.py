@@ -163,7 +163,7 @@ def run_in_node(args, argv, **options) -> int:
 def command_up(args) -> int:
     command_down(args)
     os.makedirs(args.state, exist_ok=True)
-    for name in (wire.NODE_SOCKET, wire.AGENT_SOCKET, wire.QMP_SOCKET):
+    for name in (wire.NODE_SOCKET, wire.AGENT_SOCKET, wire.QMP_SOCKET, wire.CONSOLE_SOCKET):
         if os.path.exists(os.path.join(args.state, name)):
             os.unlink(os.path.join(args.state, name))
     command = [sys.executable, os.path.join(HERE, "noded.py"), "--state", args.state, "--image", args.image, "--accel", args.accel,
@@ -217,11 +217,35 @@ def command_reset(args) -> int:
     return wait_until_up(args) if args.wait else 0
 
 
+def answers(args, seconds: float) -> bool:
+    with open(os.devnull, "wb") as null:
+        return Session(args.state, ["true"], stdin=None, stdout=null.fileno(), stderr=null.fileno(), timeout=seconds).run() == 0
+
+
+def diagnose(args):
+    """Prints what is known of a VM in which something took too long."""
+    said = os.path.join(args.state, wire.CONSOLE_LOG)
+    before = os.path.getsize(said)
+    known = ask(args.state, op="diagnose")
+    print(f"node: QEMU says {json.dumps(known)}; a command in the VM {'works' if answers(args, 30) else 'does not end'}; its kernel:",
+          file=sys.stderr)
+    with open(said, "rb") as console:
+        console.seek(max(0, before - 4096))
+        print(console.read(65536).decode(errors="replace"), file=sys.stderr)
+
+
 def command_exec(args) -> int:
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not argv:
         fail("exec what?")
-    return run_in_node(args, argv, stdin=None if args.no_stdin else 0, timeout=args.timeout)
+    if args.revive and not answers(args, 60):
+        print("node: the VM does not answer, its power is cut", file=sys.stderr)
+        diagnose(args)
+        command_reset(args)
+    status = run_in_node(args, argv, stdin=None if args.no_stdin else 0, timeout=args.timeout)
+    if args.revive and status == TIMED_OUT:
+        diagnose(args)
+    return status
 
 
 def command_shell(args) -> int:
@@ -295,6 +319,8 @@ def parse_arguments() -> argparse.Namespace:
     execute = verbs.add_parser("exec", help="run a command in the VM")
     execute.add_argument("--timeout", type=float, default=0, help="seconds")
     execute.add_argument("--no-stdin", action="store_true")
+    execute.add_argument("--revive", action="store_true", help="reset a VM that does not answer first; say what is known of one that times out")
+    execute.set_defaults(wait=True, boot_timeout=180)
     execute.add_argument("argv", nargs=argparse.REMAINDER)
     shell = verbs.add_parser("shell", help="a terminal in the VM")
     shell.add_argument("argv", nargs=argparse.REMAINDER)

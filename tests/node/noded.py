@@ -25,12 +25,12 @@ def qemu_command(args: argparse.Namespace) -> list[str]:
     disk = "if=none,format=raw,file.locking=off,cache=unsafe"
     command = ["qemu-system-x86_64", *accel, "-smp", str(args.cpus), "-m", str(args.memory), "-nodefaults", "-nic", "none",
                "-display", "none", "-kernel", f"{args.image}/vmlinuz", "-initrd", f"{args.image}/initrd",
-               "-append", f"console=ttyS0 quiet loglevel=1 panic=1 systemd.show_status=no {args.append}".strip(),
+               "-append", f"console=ttyS0 quiet panic=1 sysrq_always_enabled=1 systemd.show_status=no {args.append}".strip(),
                "-drive", f"{disk},id=root,snapshot=on,file={args.image}/root.ext4", "-device", "virtio-blk-pci,drive=root"]
     if args.stage:
         command += ["-drive", f"{disk},id=stage,readonly=on,file={args.stage}", "-device", "virtio-blk-pci,drive=stage"]
     return command + [
-        "-serial", f"file:{wire.CONSOLE_LOG}",
+        "-chardev", f"socket,id=console,path={wire.CONSOLE_SOCKET},server=on,wait=off,logfile={wire.CONSOLE_LOG}", "-serial", "chardev:console",
         "-qmp", f"unix:{wire.QMP_SOCKET},server=on,wait=off",
         "-chardev", f"socket,id=agent,path={wire.AGENT_SOCKET},server=on,wait=off",
         "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=mvm.agent"]
@@ -240,6 +240,20 @@ class Node:
     async def do_kill(self, _request):
         self.qemu.kill()
         return {}
+
+    async def do_diagnose(self, _request):
+        """What QEMU says of the VM, and the kernel of it on its console (sysrq after a break): memory, blocked tasks, both CPUs."""
+        status = await self.qmp.command("query-status")
+        try:
+            _, console = await asyncio.open_unix_connection(wire.CONSOLE_SOCKET)
+        except OSError as error:
+            return {"qemu": status, "error": str(error)}
+        for key in "9mwl":
+            await self.qmp.command("chardev-send-break", id="console")
+            console.write(key.encode())
+            await asyncio.sleep(1)
+        console.close()
+        return {"qemu": status}
 
     async def do_qmp(self, request):
         return await self.qmp.command(request["command"], **request.get("arguments", {}))

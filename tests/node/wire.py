@@ -13,7 +13,7 @@ REPLY = 32  # daemon to client alone: JSON
 
 FLAG_TERMINAL = 1
 
-AGENT_SOCKET, NODE_SOCKET, QMP_SOCKET = "agent.sock", "node.sock", "qmp.sock"
+AGENT_SOCKET, CONSOLE_SOCKET, NODE_SOCKET, QMP_SOCKET = "agent.sock", "console.sock", "node.sock", "qmp.sock"
 CONSOLE_LOG, DAEMON_LOG = "console.log", "noded.log"
 
 
