@@ -40,6 +40,10 @@ ln -s below/file "$data/tree/link"
 node push "$data/tree" /tmp/harness && node pull /tmp/harness/tree "$data/back"
 expect "copies a tree in and out" "$(diff -r "$data/tree" "$data/back/tree" && readlink "$data/back/tree/link")" below/file
 node exec --no-stdin rm -rf /tmp/harness
+node qmp stop >/dev/null
+expect "starts a VM that hangs again, and says so" "$(node exec --revive --patience 5 --no-stdin echo here 2>"$data/said") $(grep -c 'started again' "$data/said")" "here 1"
+(sleep 1; node qmp stop >/dev/null) &
+expect "starts a command again whose VM hung in the middle" "$(node exec --revive --patience 5 --timeout 10 --no-stdin sh -c 'sleep 3; echo here' 2>/dev/null)" here
 MVM_NODE=none-of-this-name node exec --no-stdin true 2>/dev/null
 expect "gives 125 when there is no VM" $? 125
 exit $((failures > 0))

@@ -31,7 +31,7 @@ function(add_node_test)
   else()
     add_test(NAME node.${T_NAME} COMMAND ${MVM_NODE_ENV} exec --revive --no-stdin --timeout ${T_TIMEOUT} -- ${T_COMMAND})
   endif()
-  math(EXPR limit "${T_TIMEOUT} + 20")
+  math(EXPR limit "2 * ${T_TIMEOUT} + 300")  # a VM that hangs is started again, once
   set_tests_properties(node.${T_NAME} PROPERTIES LABELS node FIXTURES_REQUIRED node_vm RESOURCE_LOCK node_vm TIMEOUT ${limit})
 endfunction()
 

@@ -25,6 +25,7 @@ import wire
 HERE = os.path.dirname(os.path.abspath(__file__))
 GONE = 125
 TIMED_OUT = 124
+UP_ARGUMENTS = "up.json"  # in the state directory
 
 
 def fail(message: str, code: int = 1):
@@ -57,8 +58,9 @@ def receive_frame(conn: socket.socket):
     return kind, receive(conn, length)
 
 
-def ask(state: str, **request):
+def ask(state: str, *, patience: float | None = None, **request):
     conn = connect(state)
+    conn.settimeout(patience)
     conn.sendall(json.dumps(request).encode() + b"\n")
     return json.loads(receive_frame(conn)[1])
 
@@ -166,6 +168,8 @@ def command_up(args) -> int:
     for name in (wire.NODE_SOCKET, wire.AGENT_SOCKET, wire.QMP_SOCKET, wire.CONSOLE_SOCKET):
         if os.path.exists(os.path.join(args.state, name)):
             os.unlink(os.path.join(args.state, name))
+    with open(os.path.join(args.state, UP_ARGUMENTS), "w", encoding="utf-8") as saved:
+        json.dump(vars(args), saved)
     command = [sys.executable, os.path.join(HERE, "noded.py"), "--state", args.state, "--image", args.image, "--accel", args.accel,
                "--memory", str(args.memory), "--cpus", str(args.cpus), "--lifetime", str(args.lifetime), f"--append={args.append}"]
     if args.stage:
@@ -217,35 +221,52 @@ def command_reset(args) -> int:
     return wait_until_up(args) if args.wait else 0
 
 
-def answers(args, seconds: float) -> bool:
+def answers(args) -> bool:
+    """Whether a command in the VM works: one that is alive may be slow, one that hangs never answers."""
     with open(os.devnull, "wb") as null:
-        return Session(args.state, ["true"], stdin=None, stdout=null.fileno(), stderr=null.fileno(), timeout=seconds).run() == 0
+        return Session(args.state, ["true"], stdin=None, stdout=null.fileno(), stderr=null.fileno(), timeout=args.patience).run() == 0
 
 
-def diagnose(args):
-    """Prints what is known of a VM in which something took too long."""
+def diagnose(args) -> bool:
+    """Prints what QEMU and the kernel of a VM say in which something took too long; whether it still answers."""
     said = os.path.join(args.state, wire.CONSOLE_LOG)
     before = os.path.getsize(said)
-    known = ask(args.state, op="diagnose")
-    print(f"node: QEMU says {json.dumps(known)}; a command in the VM {'works' if answers(args, 30) else 'does not end'}; its kernel:",
-          file=sys.stderr)
+    try:
+        known = ask(args.state, patience=60, op="diagnose")
+    except TimeoutError:
+        known = "nothing"
+    alive = answers(args)
+    print(f"node: QEMU says {json.dumps(known)}; the VM {'answers' if alive else 'does not answer'}; its kernel says:", file=sys.stderr)
     with open(said, "rb") as console:
         console.seek(max(0, before - 4096))
         print(console.read(65536).decode(errors="replace"), file=sys.stderr)
+    return alive
+
+
+def start_again(args):
+    """As `up` did it last, and so with the disk that the image has."""
+    print("node: the VM hangs; it is started again", file=sys.stderr)
+    with open(os.path.join(args.state, UP_ARGUMENTS), encoding="utf-8") as saved:
+        command_up(argparse.Namespace(**json.load(saved)))
 
 
 def command_exec(args) -> int:
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not argv:
         fail("exec what?")
-    if args.revive and not answers(args, 60):
-        print("node: the VM does not answer, its power is cut", file=sys.stderr)
-        diagnose(args)
-        command_reset(args)
-    status = run_in_node(args, argv, stdin=None if args.no_stdin else 0, timeout=args.timeout)
-    if args.revive and status == TIMED_OUT:
-        diagnose(args)
-    return status
+
+    def attempt() -> int:
+        return run_in_node(args, argv, stdin=None if args.no_stdin else 0, timeout=args.timeout)
+
+    if not args.revive:
+        return attempt()
+    if not answers(args) and not diagnose(args):
+        start_again(args)
+    status = attempt()
+    if status != TIMED_OUT or diagnose(args):
+        return status
+    start_again(args)  # nothing in it can be judged: an emulator that hangs is no failure of what runs in it
+    return attempt()
 
 
 def command_shell(args) -> int:
@@ -319,8 +340,9 @@ def parse_arguments() -> argparse.Namespace:
     execute = verbs.add_parser("exec", help="run a command in the VM")
     execute.add_argument("--timeout", type=float, default=0, help="seconds")
     execute.add_argument("--no-stdin", action="store_true")
-    execute.add_argument("--revive", action="store_true", help="reset a VM that does not answer first; say what is known of one that times out")
-    execute.set_defaults(wait=True, boot_timeout=180)
+    execute.add_argument("--revive", action="store_true",
+                         help="say what is known of a VM in which the command times out; start one that hangs again, and the command once more")
+    execute.add_argument("--patience", type=float, default=60, help="seconds after which a VM hangs in which `true` has not ended")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
     shell = verbs.add_parser("shell", help="a terminal in the VM")
     shell.add_argument("argv", nargs=argparse.REMAINDER)
