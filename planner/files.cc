@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -32,9 +33,11 @@ Result<std::string> read_file(int directory, const std::string& path, std::size_
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return fail_errno(errno, "fstat", path);
   if (!S_ISREG(status.st_mode)) return fail(Errc::kDenied, "read (not a regular file)", path);
-  std::string bytes(limit + 1, '\0');
+  // As much as it says that it has, and one byte to see its end; more where it has more, as one of /proc or one that grows.
+  std::string bytes(std::min(static_cast<std::size_t>(status.st_size), limit) + 1, '\0');
   std::size_t size = 0;
-  while (size < bytes.size()) {
+  while (size <= limit) {
+    if (size == bytes.size()) bytes.resize(std::min(2 * size, limit + 1));
     const ssize_t count = read(file.get(), bytes.data() + size, bytes.size() - size);
     saved = errno;
     if (count < 0 && saved == EINTR) continue;
@@ -49,8 +52,11 @@ Result<std::string> read_file(int directory, const std::string& path, std::size_
 
 Status create_file(const std::string& path, std::string_view bytes, unsigned mode) {
   const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-  const int saved = errno;
+  int saved = errno;
   if (!file.valid()) return fail_errno(saved, "create", path);
+  const int given = fchmod(file.get(), mode);
+  saved = errno;
+  if (given != 0) return fail_errno(saved, "set the mode of", path);
   return write_all(file.get(), bytes, path);
 }
 

@@ -11,9 +11,9 @@ namespace mvm::planner {
 
 // At most `limit` bytes; one more is kLimit. `directory` is a descriptor, or AT_FDCWD.
 [[nodiscard]] Result<std::string> read_file(int directory, const std::string& path, std::size_t limit);
-// By a new file and rename(2), so that a reader sees the old or the new.
+// By a new file and rename(2), so that a reader sees the old or the new. `mode` is what it gets, whatever the umask.
 [[nodiscard]] Status replace_file(const std::string& path, std::string_view bytes, unsigned mode);
-// Fails with EEXIST where it is there already: a key is never overwritten.
+// Fails with EEXIST where it is there already: a key is never overwritten. `mode` likewise.
 [[nodiscard]] Status create_file(const std::string& path, std::string_view bytes, unsigned mode);
 
 }  // namespace mvm::planner

@@ -1,5 +1,6 @@
 #include "planner/desired.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -114,6 +115,26 @@ TEST_F(DesiredDirectory, LinksFifosAndLargeFilesAreNotRead) {
 TEST_F(DesiredDirectory, TooManyFilesIsAnError) {
   for (std::size_t i = 0; i <= kMaxDesiredFiles; ++i) put_raw("f" + std::to_string(i) + ".projection", "x", "y");
   EXPECT_FALSE(scan_desired(dir_, policy_));
+}
+
+// The kernel's own files say that they are empty.
+TEST(Files, AreReadWholeWhereTheirSizeIsNotKnownBefore) {
+  const auto text = read_file(AT_FDCWD, "/proc/self/smaps", std::size_t{1} << 20);
+  ASSERT_TRUE(text) << text.error().message();
+  EXPECT_GT(text->size(), 4096u);
+  EXPECT_FALSE(read_file(AT_FDCWD, "/proc/self/smaps", 4096));
+}
+
+// agentd's own is 077 in its sandbox, and its status is for anyone to read.
+TEST(Files, HaveTheModeThatIsAskedForWhateverTheUmask) {
+  const std::string path = ::testing::TempDir() + "mode-" + std::to_string(getpid());
+  const mode_t before = umask(077);
+  EXPECT_TRUE(replace_file(path, "x", 0644));
+  umask(before);
+  struct stat status {};
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0644u);
+  std::filesystem::remove(path);
 }
 
 }  // namespace
