@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "base/known_signature.h"
 #include "base/owned.h"
 
 namespace mvm::planner {
@@ -76,6 +77,13 @@ bool signed_by(const PublicKey& key, std::string_view bytes, const Signature& si
   const MdContext context(EVP_MD_CTX_new());
   return pkey && context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
          EVP_DigestVerify(context.get(), signature.data(), signature.size(), bytes_of(bytes), bytes.size()) == 1;
+}
+
+Status check_signatures_work() {
+  Signature wrong = kKnownSignature;
+  wrong[63] ^= 1;
+  if (signed_by(kKnownKey, kKnownMessage, kKnownSignature) && !signed_by(kKnownKey, kKnownMessage, wrong)) return {};
+  return fail(Errc::kCorrupt, "verify a known signature");
 }
 
 }  // namespace mvm::planner

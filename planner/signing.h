@@ -27,5 +27,8 @@ struct KeyPair {
 [[nodiscard]] Result<Signature> sign(std::string_view private_pem, std::string_view bytes);
 // Whether `signature` is that key's over `bytes`. False too for a key that is none.
 [[nodiscard]] bool signed_by(const PublicKey& key, std::string_view bytes, const Signature& signature);
+// Verifies a known signature and refuses a wrong one; kCorrupt where that is not so. Called before the sandbox closes, so that all
+// that OpenSSL loads is loaded.
+[[nodiscard]] Status check_signatures_work();
 
 }  // namespace mvm::planner

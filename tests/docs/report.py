@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-# process: its policy, the room of its code, its executable
+# process, whose policy is named as it is: the room of its code, its executable
 PROCESSES = {
     "supervisor": ("supervisor", "mvm-hostd"),
     "gate": ("gate", "mvm-gate"),
@@ -28,8 +28,6 @@ def policy(process):
     """The grants of a process: lists of (what, arguments, reason)."""
     path = TOP / "seccomp" / f"{process}.policy"
     found = []
-    if not path.exists():
-        return found
     for line in path.read_text().splitlines():
         if line and not line.startswith("#"):
             grant, reason = line.split(" : ", 1)
@@ -42,13 +40,18 @@ def of_kind(grants, kind):
     return [(arguments, reason) for what, arguments, reason in grants if what == kind]
 
 
+def cmake_files():
+    """(folder, text without comments) of each CMakeLists.txt."""
+    for cmake in TOP.glob("**/CMakeLists.txt"):
+        if not any(part.startswith("build") for part in cmake.relative_to(TOP).parts):
+            yield cmake.parent, re.sub(r"#.*", "", cmake.read_text())
+
+
 def rooms():
     """room: (folder, names of its .cc files, rooms that it links), from the room() calls of the CMake files."""
     found = {}
-    for cmake in TOP.glob("**/CMakeLists.txt"):
-        if any(part.startswith("build") for part in cmake.relative_to(TOP).parts):
-            continue
-        for call in re.finditer(r"\broom\((\w+)([^)]*)\)", re.sub(r"#.*", "", cmake.read_text())):
+    for folder, text in cmake_files():
+        for call in re.finditer(r"\broom\((\w+)([^)]*)\)", text):
             words, mode, lists = call.group(2).split(), None, {"SOURCES": [], "LINKS": []}
             for word in words:
                 if word in lists:
@@ -56,8 +59,18 @@ def rooms():
                 elif mode and word != "NO_EXCEPTIONS":
                     lists[mode].append(word)
             sources = [name for name in lists["SOURCES"] if name.endswith(".cc")]
-            found[call.group(1)] = (cmake.parent, sources, [name for name in lists["LINKS"] if re.fullmatch(r"[a-z_]+", name)])
+            found[call.group(1)] = (folder, sources, [name for name in lists["LINKS"] if re.fullmatch(r"[a-z_]+", name)])
     return found
+
+
+def executable_of(name):
+    """(its own .cc files, the libraries that it links) by the add_executable() and target_link_libraries() of its CMake file."""
+    for folder, text in cmake_files():
+        sources = re.search(rf"\badd_executable\({name}\s([^)]*)\)", text)
+        if sources:
+            links = re.search(rf"\btarget_link_libraries\({name} PRIVATE\s([^)]*)\)", text)
+            return [folder / source for source in sources.group(1).split()], links.group(1).split()
+    sys.exit(f"no CMake file makes {name}")
 
 
 def code_lines(path):
@@ -102,20 +115,20 @@ def processes_table():
     rows = []
     for process, (room, executable) in PROCESSES.items():
         grants = policy(process)
-        by_unit = not grants  # confined by its systemd unit
+        sources, links = executable_of(executable)
         calls = of_kind(grants, "allow")
         names = {arguments[0] for arguments, _ in calls}
         narrowed = {name for name in names if all(len(arguments) > 1 for arguments, _ in calls if arguments[0] == name)}
-        mains = ["main.cc", "setup_production.cc", "fault_none.cc"]
-        own = lines_of(room, all_rooms) + sum(code_lines(path) for path in map((all_rooms[room][0]).joinpath, mains) if path.exists())
-        libraries = sorted(linked(room, all_rooms))
+        own = lines_of(room, all_rooms) + sum(code_lines(path) for path in sources)
+        beside = {name for name in links if name in all_rooms and name != room}
+        libraries = sorted(beside.union(*(linked(name, all_rooms) for name in {room, *beside})))
         rows.append([process, f"`{executable}`", own,
                      ", ".join(f"{name} {lines_of(name, all_rooms)}" for name in libraries),
-                     "as its unit says" if by_unit else f"{len(names)} ({len(narrowed)} by argument)",
+                     f"{len(names)} ({len(narrowed)} by argument)",
                      ", ".join(arguments[0].upper() for arguments, _ in of_kind(grants, "cap")) or "none",
-                     "as its unit says" if by_unit else "open: no Landlock" if of_kind(grants, "files") else
+                     "open: no Landlock" if of_kind(grants, "files") else
                      ", ".join(f"`{arguments[0]}`" for arguments, _ in of_kind(grants, "path")) or "none",
-                     "`mvm`" if by_unit else f"`{of_kind(grants, 'user')[0][0][0]}`"])
+                     f"`{of_kind(grants, 'user')[0][0][0]}`"])
     return table(["process", "executable", "its lines", "lines of the rooms it links", "system calls", "capabilities", "files", "user"], rows)
 
 

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,13 +24,14 @@ namespace mvm::test {
 
 class PlayedBroker {
  public:
-  PlayedBroker(std::string path, lang::Document state) : path_(std::move(path)), state_(std::move(state)) {
+  PlayedBroker(std::string path, lang::Document state, std::vector<wire::Event> first_answers = {})
+      : answers(std::move(first_answers)), path_(std::move(path)), state_(std::move(state)) {
     unlink(path_.c_str());
     listener_ = Fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
-    if (bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(listener_.get(), 4) != 0) std::abort();
+    if (bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || chmod(path_.c_str(), 0777) != 0 || listen(listener_.get(), 4) != 0) std::abort();
     thread_ = std::thread([this] { serve(); });
   }
   ~PlayedBroker() {

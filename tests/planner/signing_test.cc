@@ -37,6 +37,8 @@ TEST(Signing, AcceptsTheVectorsOfRfc8032AndNothingNear) {
   EXPECT_FALSE(signed_by(other, "", good));
 }
 
+TEST(Signing, Works) { EXPECT_TRUE(check_signatures_work()); }
+
 TEST(Signing, AgreesWithOpensslInBothDirections) {
   const std::string dir = ::testing::TempDir() + "signing-" + std::to_string(getpid()) + "/";
   std::filesystem::create_directory(dir);

@@ -1,0 +1,202 @@
+#include "planner/run.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/fd.h"
+#include "broker/sandbox/enter.h"
+#include "planner/agent.h"
+#include "planner/files.h"
+#include "planner/signing.h"
+
+namespace mvm::planner {
+namespace {
+
+constexpr int kIntervalMs = 5'000;    // how long an agent that has nothing to do waits before it looks at the host again
+constexpr int kFirstRetryMs = 500;    // after a failure; doubled up to kIntervalMs * 6
+constexpr int kMaxRetryMs = kIntervalMs * 6;
+constexpr int kChangesInARow = 16;    // after so many plans without rest, something keeps falling over: slow down
+constexpr unsigned kStatusMode = 0644;
+
+void log_line(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+struct Options {
+  AgentConfig config;
+  bool once = false;
+};
+
+int usage() {
+  std::fputs(
+      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--once]\n"
+      "Reads signed projections in DIR, and brings this node to the newest.\n"
+      "--once: stop as soon as the node is as wanted (exit 0), or a step fails (1) or is refused (2).\n",
+      stderr);
+  return EX_USAGE;
+}
+
+std::optional<Options> parse_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name == "--once") {
+      options.once = true;
+      continue;
+    }
+    std::string* target = name == "--desired" ? &options.config.desired
+                          : name == "--policy" ? &options.config.policy
+                          : name == "--socket" ? &options.config.socket
+                          : name == "--status" ? &options.config.status
+                                               : nullptr;
+    if (target == nullptr || i + 1 == argc) return std::nullopt;
+    *target = argv[++i];
+  }
+  return options;
+}
+
+// A directory that a grant speaks of. The grant is for the directory that was opened, whatever has its name later.
+struct Held {
+  std::string_view name;  // "$desired"
+  std::string path;
+  Fd fd;
+};
+
+Result<Held> hold(std::string_view name, std::string path) {
+  Fd fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const int saved = errno;
+  if (!fd.valid()) return fail_errno(saved, "open the directory", path);
+  return Held{name, std::move(path), std::move(fd)};
+}
+
+std::string directory_of(const std::string& file) {
+  const std::string directory = std::filesystem::path(file).parent_path().string();
+  return directory.empty() ? "." : directory;
+}
+
+bool is_still_there(const Held& held) {
+  struct stat opened {}, named {};
+  return fstat(held.fd.get(), &opened) == 0 && stat(held.path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+struct Opened {
+  Fd changes;  // inotify, of the desired directory
+  std::vector<Held> places;
+};
+
+Result<Opened> open_all(const AgentConfig& config) {
+  Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}};
+  if (inotify_add_watch(opened.changes.get(), config.desired.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) < 0) {
+    const int saved = errno;
+    return fail_errno(saved, "watch", config.desired);
+  }
+  std::vector<std::pair<std::string_view, std::string>> wanted = {{"$desired", config.desired}, {"$policy", directory_of(config.policy)}};
+  if (!config.status.empty()) wanted.emplace_back("$status", directory_of(config.status));
+  for (auto& [name, path] : wanted) {
+    auto held = hold(name, std::move(path));
+    if (!held) return forward(held.error());
+    opened.places.push_back(*std::move(held));
+  }
+  // libcrypto reads its configuration, and loads what that names, when it is first used.
+  if (auto works = check_signatures_work(); !works) return forward(works.error());
+  return opened;
+}
+
+// An agent without a status file has no place for it, and is granted none.
+void lock_up(const sandbox::Grants& grants, const std::vector<Held>& held) {
+  std::vector<sandbox::Place> places;
+  for (const Held& each : held) places.push_back({each.name, each.fd.get()});
+  std::vector<sandbox::PathGrant> paths(grants.paths.begin(), grants.paths.end());
+  if (std::ranges::find(held, "$status", &Held::name) == held.end()) {
+    std::erase_if(paths, [](const sandbox::PathGrant& grant) { return grant.path == "$status"; });
+  }
+  sandbox::Grants mine = grants;
+  mine.paths = paths;
+  sandbox::enter_or_exit(mine, places);
+}
+
+// Says what is new since the last report, and writes the status file. What could not be written is told again.
+void tell(const Report& report, const AgentConfig& config, std::string& last) {
+  const std::string json = to_json(report);
+  if (json == last) return;
+  last = json;
+  log_line(std::string(to_string(report.outcome)) + ", generation " + std::to_string(report.generation) +
+           (report.detail.empty() ? "" : ": " + report.detail));
+  for (const auto& note : report.notes) log_line("note: " + to_string(note.subject) + ": " + note.text);
+  for (const auto& unfit : report.unfit) log_line("unfit: " + unfit.file + ": " + unfit.why);
+  if (config.status.empty()) return;
+  if (auto written = replace_file(config.status, json, kStatusMode); !written) {
+    log_line(written.error().message());
+    last.clear();
+  }
+}
+
+// Until something changes in the directory, or the time is over.
+void wait_for_change(const Fd& changes, int milliseconds) {
+  pollfd wanted{changes.get(), POLLIN, 0};
+  if (poll(&wanted, 1, milliseconds) <= 0) return;
+  alignas(inotify_event) char events[4096];
+  if (read(changes.get(), events, sizeof events) < 0) log_line("the watched directory cannot be read");
+}
+
+int serve(const Options& options, const Opened& opened) {
+  std::string last;
+  int retry = kFirstRetryMs;
+  int changes_in_a_row = 0;
+  while (true) {
+    for (const Held& held : opened.places) {
+      if (is_still_there(held)) continue;
+      log_line("mvm-agentd: " + held.path + " is no longer the directory that it may use: it has to be started again");
+      return EX_TEMPFAIL;
+    }
+    const Report report = step(options.config, log_line);
+    tell(report, options.config, last);
+    switch (report.outcome) {
+      case Outcome::kChanged:
+        retry = kFirstRetryMs;
+        if (++changes_in_a_row % kChangesInARow == 0) wait_for_change(opened.changes, kIntervalMs);
+        continue;
+      case Outcome::kIdle:
+      case Outcome::kConverged:
+        if (options.once) return EX_OK;
+        retry = kFirstRetryMs;
+        changes_in_a_row = 0;
+        wait_for_change(opened.changes, kIntervalMs);
+        break;
+      case Outcome::kRefused:
+      case Outcome::kFailed:
+        if (options.once) return report.outcome == Outcome::kRefused ? 2 : 1;
+        wait_for_change(opened.changes, retry);
+        retry = std::min(retry * 2, kMaxRetryMs);
+        break;
+    }
+  }
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const sandbox::Grants& grants) {
+  const auto options = parse_options(argc, argv);
+  if (!options) return usage();
+  const auto opened = open_all(options->config);
+  if (!opened) {
+    log_line("mvm-agentd: cannot " + opened.error().message());
+    return 1;
+  }
+  lock_up(grants, opened->places);
+  return serve(*options, *opened);
+}
+
+}  // namespace mvm::planner

@@ -1,0 +1,53 @@
+// Needs root. A whole agentd below a directory of its own, with hostd played by the test.
+#include <sysexits.h>
+
+#include <csignal>
+
+#include "tests/sandbox/agentd_process.h"
+
+namespace mvm::test {
+namespace {
+
+// A stop and a continue while it waits, as a debugger or a freezer of the host's makes them.
+void stop_and_continue(const AgentdProcess& agentd) {
+  usleep(50'000);  // until it waits
+  agentd.signal(SIGSTOP);
+  usleep(20'000);
+  agentd.signal(SIGCONT);
+  usleep(20'000);
+}
+
+// Without hostd, with it, a plan submitted, hostd gone once more, and a text that cannot be parsed.
+bool serves(const std::vector<seccomp::Line>& lines) {
+  AgentdProcess agentd;
+  AgentdProcess::put(agentd.desired() + "/long.projection", std::string(1 << 20, 'x'));
+  agentd.start(lines);
+  if (!agentd.says("connect to hostd")) return false;
+  struct stat status {};
+  if (stat(agentd.status_file().c_str(), &status) != 0 || (status.st_mode & 07777) != 0644) return false;
+  {
+    const auto hostd = agentd.play_hostd({a_refusal()});
+    if (!agentd.says("\"idle\"")) return false;
+    stop_and_continue(agentd);
+    agentd.want(a_projection(4));
+    if (!agentd.says("\"refused\"")) return false;
+  }
+  agentd.put_policy("no policy\n");
+  return agentd.says("parse the policy");
+}
+
+bool ends_where_it_must(const std::vector<seccomp::Line>& lines) {
+  AgentdProcess agentd;
+  agentd.start(lines);
+  if (!agentd.says("connect to hostd")) return false;
+  std::filesystem::remove_all(agentd.desired());
+  std::filesystem::create_directory(agentd.desired());
+  return agentd.ended() == EX_TEMPFAIL;
+}
+
+bool all_of_agentd(const std::vector<seccomp::Line>& lines) { return serves(lines) && ends_where_it_must(lines); }
+
+MVM_ABLATION(AgentdGrant, "agentd", all_of_agentd)
+
+}  // namespace
+}  // namespace mvm::test
