@@ -37,9 +37,12 @@ int watch(const Context& context) {
   return ended ? kOk : error(context.output, ended.error().message());
 }
 
-int run_preflight(const Context& context, const PreflightPaths& paths) {
-  const std::vector<Finding> findings = preflight(paths);
+enum class Told : std::uint8_t { kAll, kWhatFails };
+
+int run_preflight(const Context& context, const PreflightPaths& paths, Told told) {
+  std::vector<Finding> findings = preflight(paths);
   const bool good = may_start(findings);
+  if (told == Told::kWhatFails) std::erase_if(findings, [](const Finding& finding) { return finding.verdict != Verdict::kFail; });
   if (context.output.json) {
     Json json{{"may_start", good}, {"checks", Json::array()}};
     for (const Finding& finding : findings) {
@@ -105,7 +108,11 @@ void add_host_commands(CLI::App& app, Context& context) {
   check->add_option("--state-dir", paths->state, "where instances are kept")->capture_default_str();
   check->add_option("--bin-dir", paths->binaries, "where firecracker and jailer are")->capture_default_str();
   check->add_option("--pins", paths->pins, "their SHA-256, as sha256sum prints it")->capture_default_str();
-  check->callback([&context, paths] { context.exit_code = run_preflight(context, *paths); });
+  auto only_failures = std::make_shared<bool>(false);
+  check->add_flag("--only-failures", *only_failures, "tell only what keeps hostd from starting");
+  check->callback([&context, paths, only_failures] {
+    context.exit_code = run_preflight(context, *paths, *only_failures ? Told::kWhatFails : Told::kAll);
+  });
 }
 
 }  // namespace mvm::cli

@@ -1,7 +1,7 @@
 // What a host must show before tenants run on it, each with the reading and the remedy. Reads; changes nothing (the
 // nftables probe runs in a network namespace of its own).
-// The required ones are asked by hostd's unit before hostd starts (deploy/systemd/mvm-hostd.service).
-// Proven by: tests/cli/preflight_test.cc, and in the node VM.
+// The required ones are asked by hostd's unit before hostd starts (ExecStartPre= of deploy/systemd/mvm-hostd.service).
+// Proven by: tests/cli/preflight_test.cc, and in the node VM by tests/deploy/preflight_test.sh.
 #pragma once
 
 #include <cstdint>
