@@ -25,6 +25,13 @@ T must(lang::Checked<T> checked) {
   std::abort();
 }
 
+Document plan_between(const Document& from, const Document& to) {
+  auto plan = lang::diff(from, to);
+  if (plan) return std::move(*plan);
+  fprintf(stderr, "no order: %s\n", plan.error().refusal.message().c_str());
+  std::abort();
+}
+
 void verify_plan(benchmark::State& state, const Document& from, const Document& plan, const Node& node) {
   const std::size_t bytes = lang::print(plan).size();
   if (bytes > lang::kMaxTextBytes) std::abort();
@@ -41,14 +48,14 @@ void verify_plan(benchmark::State& state, const Document& from, const Document& 
 // All of it made on an empty host.
 void VerifyCreation(benchmark::State& state) {
   const Node node = make_node(static_cast<std::size_t>(state.range(0)));
-  verify_plan(state, node.empty, lang::diff(node.empty, node.full), node);
+  verify_plan(state, node.empty, plan_between(node.empty, node.full), node);
 }
 BENCHMARK(VerifyCreation)->Arg(100)->Arg(1'000)->Arg(4'000)->Arg(16'384)->Complexity()->Unit(benchmark::kMicrosecond);
 
 // The same, instances in no order.
 void VerifyCreationShuffled(benchmark::State& state) {
   const Node node = make_node(static_cast<std::size_t>(state.range(0)));
-  verify_plan(state, node.empty, shuffled(lang::diff(node.empty, node.full)), node);
+  verify_plan(state, node.empty, shuffled(plan_between(node.empty, node.full)), node);
 }
 BENCHMARK(VerifyCreationShuffled)->Arg(100)->Arg(1'000)->Arg(4'000)->Arg(16'384)->Complexity()->Unit(benchmark::kMicrosecond);
 
@@ -63,13 +70,13 @@ void VerifyPauses(benchmark::State& state) {
   for (lang::Statement& line : warm.statements) {
     if (line.word == lang::Word::kJail) line.numbers[lang::field_index(lang::Word::kJail, "state")] = lang::kWarm;
   }
-  verify_plan(state, node.full, lang::diff(node.full, warm), node);
+  verify_plan(state, node.full, plan_between(node.full, warm), node);
 }
 BENCHMARK(VerifyPauses)->Arg(16'384)->Unit(benchmark::kMicrosecond);
 
 void ParseAndVerify(benchmark::State& state) {
   const Node node = make_node(static_cast<std::size_t>(state.range(0)));
-  const std::string text = lang::print(lang::diff(node.empty, node.full));
+  const std::string text = lang::print(plan_between(node.empty, node.full));
   for (auto _ : state) {
     benchmark::DoNotOptimize(must(lang::verify(must(lang::parse(Kind::kPlan, text)), Against{node.empty, node.projection, node.policy})));
   }
@@ -80,7 +87,7 @@ BENCHMARK(ParseAndVerify)->Arg(100)->Arg(1'000)->Arg(4'000)->Arg(16'384)->Unit(b
 void Diff(benchmark::State& state, const Document& from, const Document& to) {
   std::size_t statements = 0;
   for (auto _ : state) {
-    const Document plan = lang::diff(from, to);
+    const Document plan = plan_between(from, to);
     statements = plan.statements.size();
   }
   state.counters["statements"] = static_cast<double>(statements);
@@ -103,7 +110,7 @@ void PeakMemory(benchmark::State& state) {
   std::string plan_text, projection_text, policy_text;
   {
     const Node node = make_node(lines);
-    plan_text = lang::print(lang::diff(node.empty, node.full));
+    plan_text = lang::print(plan_between(node.empty, node.full));
     projection_text = lang::print(node.projection);
     policy_text = lang::print(node.policy);
   }
@@ -115,7 +122,7 @@ void PeakMemory(benchmark::State& state) {
     now.header.node = *Name::from("node-7");
     const Document projection = must(lang::parse(Kind::kProjection, projection_text)), policy = must(lang::parse(Kind::kPolicy, policy_text));
     const auto verified = must(lang::verify(must(lang::parse(Kind::kPlan, plan_text)), Against{now, projection, policy}));
-    benchmark::DoNotOptimize(lang::diff(now, verified.after()));
+    benchmark::DoNotOptimize(plan_between(now, verified.after()));
     peak = static_cast<double>(heap_peak() - before);
   }
   state.counters["MiB (below 16)"] = peak / (1 << 20);

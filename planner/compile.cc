@@ -1,6 +1,7 @@
 #include "planner/compile.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "policy-lang/diff.h"
 #include "policy-lang/print.h"
@@ -19,26 +20,30 @@ void put_back(lang::Document& target, const lang::Document& now, const Subject& 
   std::ranges::sort(target.statements, lang::canonical_less);
 }
 
-// Whom a refusal of `plan` is about; nothing where that is not an instance.
-const Subject* instance_of(const lang::Refusal& refusal, const lang::Document& plan) {
+// For whom V1 to V6 refuse the plan, where that is an instance, and why.
+std::optional<lang::NoOrder> refused(const lang::Document& plan, const Inputs& inputs) {
+  auto verified = lang::verify(plan, {inputs.now, inputs.projection, inputs.policy});
+  if (verified) return std::nullopt;
+  lang::Refusal& refusal = verified.error();
   const auto found = std::ranges::find_if(plan.statements, [&](const lang::Statement& line) { return lang::print(line) == refusal.statement; });
-  return found == plan.statements.end() || found->subject.kind != SubjectKind::kInstance ? nullptr : &found->subject;
+  if (found == plan.statements.end() || found->subject.kind != SubjectKind::kInstance) return std::nullopt;
+  return lang::NoOrder{found->subject, std::move(refusal)};
 }
 
 }  // namespace
 
 Compiled compile(const Inputs& inputs) {
   Target target = make_target(inputs);
-  Compiled compiled{lang::diff(inputs.now, target.state), std::move(target.notes), false};
+  Compiled compiled{{lang::Kind::kPlan, target.state.header, {}}, std::move(target.notes), false};
+  compiled.plan.header.base = lang::text_digest(inputs.now);
   // What is over a quota that was lowered, say, can not be remade: such an instance stays as it is, and the rest goes on.
-  for (std::size_t i = 0; i < kMaxPutBack; ++i) {
-    const auto verified = lang::verify(compiled.plan, {inputs.now, inputs.projection, inputs.policy});
-    if (verified) break;
-    const Subject* subject = instance_of(verified.error(), compiled.plan);
-    if (subject == nullptr) break;
-    compiled.notes.push_back({*subject, verified.error().why});
-    put_back(target.state, inputs.now, Subject(*subject));
-    compiled.plan = lang::diff(inputs.now, target.state);
+  for (std::size_t i = 0; i <= kMaxPutBack; ++i) {
+    auto plan = lang::diff(inputs.now, target.state);
+    if (plan) compiled.plan = std::move(*plan);
+    const auto whom = plan ? refused(compiled.plan, inputs) : std::optional(std::move(plan.error()));
+    if (!whom) break;
+    compiled.notes.push_back({whom->subject, whom->refusal.why});
+    put_back(target.state, inputs.now, whom->subject);
   }
   const lang::Header& now = inputs.now.header;
   const bool known = now.has_desired && now.desired == target.state.header.desired && now.generation == target.state.header.generation;

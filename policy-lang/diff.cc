@@ -1,5 +1,6 @@
 // The order of a difference: what sleeps, is paused or goes, then tenants, then what comes and wakes (docs/language.md, "Diff").
-// One pass over both states, a subject at a time; what has to be written is kept as references until all is known.
+// One pass over both states, a subject at a time; what has to be written is kept as references until all is known. Then V2 itself
+// is asked: the order is fixed by the case, and where V2 refuses it, no other order of that case passes.
 #include "policy-lang/diff.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 #include "policy-lang/print.h"
 #include "policy-lang/state_index.h"
+#include "policy-lang/verify_rules.h"
 
 namespace mvm::lang {
 namespace {
@@ -65,30 +67,50 @@ struct Change {
     if (!removes(Word::kJail) || !adds(Word::kSnapshot)) return false;
     return !to.has(Word::kJail) || boots_from(*to.find(Word::kJail), to.find(Word::kSnapshot));
   }
-  // A jail comes and uses its snapshot up.
+  // A jail comes and uses up the snapshot that was there.
   [[nodiscard]] bool wakes() const {
-    return adds(Word::kJail) && !to.has(Word::kSnapshot) && boots_from(*to.find(Word::kJail), from.find(Word::kSnapshot));
+    return adds(Word::kJail) && removes(Word::kSnapshot) && boots_from(*to.find(Word::kJail), from.find(Word::kSnapshot));
+  }
+  // A jail runs beside a snapshot that is to go and that it was not booted from.
+  [[nodiscard]] bool runs_beside_its_snapshot() const {
+    const Statement* jail = from.find(Word::kJail);
+    if (jail == nullptr || now(*jail).state != kRunning || !removes(Word::kSnapshot)) return false;
+    return !boots_from(*jail, from.find(Word::kSnapshot));
   }
 };
 
-// A warm jail whose guest is told something runs meanwhile, on past a snapshot that stands.
-bool runs_past_its_snapshot(const Change& change) {
+// How `from`'s jail is while things are removed and a sleep's snapshot is taken.
+JailNow paused(const Change& change) {
   const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
-  return from != nullptr && to != nullptr && now(*from).state == kWarm && now(*from) != now(*to);
+  if (from == nullptr) return {};
+  const JailNow jail = now(*from);
+  if (jail.state == kWarm) return jail;
+  if (change.sleeps()) return {kWarm, kParked};
+  if (change.keeps_jail() && now(*to).state == kWarm) return now(*to);
+  if (change.runs_beside_its_snapshot()) return {kWarm, jail.guest};
+  return jail;
 }
 
-// In row order, so what a thing needs or uses is decided before it.
-WordSet touched(const Change& change, WordSet of_tenant) {
-  WordSet touched = of_tenant;
+// A snapshot that stands in both states, and yet has to go and be taken again: its warm jail runs on past it meanwhile, or a
+// jail comes that boots cold.
+bool is_taken_again(const Change& change) {
+  const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
+  if (change.keeps_jail()) return now(*from).state == kWarm && now(*from) != now(*to);
+  return to != nullptr && jail_view(*to).boot == kBootCold;
+}
+
+// In row order, so what a thing needs or uses is decided before it: a snapshot last.
+WordSet touched(Change change, WordSet of_tenant) {
+  change.touched = of_tenant;
   for (std::size_t i = 0; i < kPrimitives; ++i) {
     const Statement *from = change.from.at[i], *to = change.to.at[i];
     if (from == nullptr && to == nullptr) continue;
     const Row& r = row(primitive(i));
     const bool alike = from != nullptr && to != nullptr && same_thing(*from, *to);
-    const bool outrun = r.word == Word::kSnapshot && runs_past_its_snapshot(change);
-    if (!alike || outrun || ((r.needs | r.uses) & touched) != 0) touched |= bit(r.word);
+    const bool again = r.word == Word::kSnapshot && is_taken_again(change);
+    if (!alike || again || ((r.needs | r.uses) & change.touched) != 0) change.touched |= bit(r.word);
   }
-  return touched;
+  return change.touched;
 }
 
 class Reader {
@@ -140,21 +162,14 @@ void remove_lines(Items& out, const Change& change, WordSet left_out, JailNow ja
   }
 }
 
-void put_to_sleep(Items& out, const Change& change) {
-  const Statement& jail = *change.from.find(Word::kJail);
-  const bool parks = now(jail).state == kRunning;
-  const JailNow asleep{kWarm, parks ? kParked : now(jail).guest};
-  moves(out, jail, now(jail), asleep);
-  if (change.removes(Word::kSnapshot)) signed_line(out, Sign::kRemove, *change.from.find(Word::kSnapshot));
-  signed_line(out, Sign::kAdd, *change.to.find(Word::kSnapshot));
-  remove_lines(out, change, bit(Word::kSnapshot), asleep);
-}
-
 void let_go(Items& out, const Change& change) {
-  if (change.sleeps()) return put_to_sleep(out, change);
-  const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
-  if (change.keeps_jail() && now(*from).state == kRunning && now(*to).state == kWarm) moves(out, *from, now(*from), now(*to));
-  remove_lines(out, change, change.wakes() ? bit(Word::kSnapshot) : 0, from != nullptr ? now(*from) : JailNow{});
+  const JailNow jail = paused(change);
+  if (const Statement* from = change.from.find(Word::kJail)) moves(out, *from, now(*from), jail);
+  if (change.sleeps()) {
+    if (change.removes(Word::kSnapshot)) signed_line(out, Sign::kRemove, *change.from.find(Word::kSnapshot));
+    signed_line(out, Sign::kAdd, *change.to.find(Word::kSnapshot));
+  }
+  remove_lines(out, change, change.sleeps() || change.wakes() ? bit(Word::kSnapshot) : 0, jail);
 }
 
 void make_jail(Items& out, const Change& change) {
@@ -167,9 +182,7 @@ void make_jail(Items& out, const Change& change) {
 }
 
 void bring_about(Items& out, const Change& change) {
-  const Statement *from = change.from.find(Word::kJail), *to = change.to.find(Word::kJail);
-  const bool paused = change.keeps_jail() && now(*from).state == kRunning && now(*to).state == kWarm;
-  if (change.keeps_jail() && !paused) moves(out, *from, now(*from), now(*to));
+  if (change.keeps_jail()) moves(out, *change.from.find(Word::kJail), paused(change), now(*change.to.find(Word::kJail)));
   const WordSet made_already = change.sleeps() ? bit(Word::kSnapshot) : 0;
   for (std::size_t i = 0; i < kPrimitives; ++i) {
     const Word word = primitive(i);
@@ -179,9 +192,26 @@ void bring_about(Items& out, const Change& change) {
   }
 }
 
+// What V2 says of each statement, as verify() will ask it.
+std::expected<void, NoOrder> verify_orders(const Document& from, const Document& plan) {
+  StateIndex index(from, plan.statements);
+  for (const Statement& statement : plan.statements) {
+    const Site site = index.site(statement.subject);
+    if (auto order = verify_order({statement, site}); !order) {
+      Refusal& refusal = order.error();
+      refusal.statement = print(statement);
+      refusal.why.insert(0, "the difference has no order that passes: ");
+      refusal.remedy = "go by way of a state between, with a plan for each part of the way";
+      return std::unexpected(NoOrder{statement.subject, std::move(refusal)});
+    }
+    index.carry_out(site, statement);
+  }
+  return {};
+}
+
 }  // namespace
 
-Document diff(const Document& from, const Document& to) {
+std::expected<Document, NoOrder> diff(const Document& from, const Document& to) {
   Items instances_go, tenants_go, tenants_come, instances_come;
   const Subject* tenant = nullptr;
   WordSet of_tenant = 0;  // what is touched of the tenant that is being read
@@ -204,6 +234,7 @@ Document diff(const Document& from, const Document& to) {
   for (const Items* items : {&instances_go, &tenants_go, &tenants_come, &instances_come}) {
     std::ranges::transform(*items, std::back_inserter(plan.statements), write);
   }
+  if (auto ordered = verify_orders(from, plan); !ordered) return std::unexpected(std::move(ordered.error()));
   return plan;
 }
 

@@ -141,6 +141,12 @@ void StateIndex::move_jail(const Site& site, Word word, std::uint64_t to) {
   put_back(site);
 }
 
+void StateIndex::carry_out(const Site& site, const Statement& statement) {
+  if (statement.sign == Sign::kAdd) return put(site, statement);
+  if (statement.sign == Sign::kRemove) return drop(site, statement.word);
+  move_jail(site, statement.word, statement.numbers[1]);
+}
+
 Statement StateIndex::line(const Site& site, Word word) {
   Statement line = as_line(*site.lines().find(word));
   if (word == Word::kJail) {

@@ -80,6 +80,8 @@ class StateIndex {
   void put(const Site& site, const Statement& line);  // the word does not stand there yet
   void drop(const Site& site, Word word);             // it does
   void move_jail(const Site& site, Word word, std::uint64_t to);  // kJail: its state; kGuest: its guest
+  // One of the three, by its sign. `statement` must outlive the index.
+  void carry_out(const Site& site, const Statement& statement);
   // The line as it is now: as written, without a sign, moves carried out. The word stands there.
   [[nodiscard]] static Statement line(const Site& site, Word word);
 

@@ -30,7 +30,7 @@ class Walk {
     Step step{statement, site};
     if (auto order = verify_order(step); !order) return order;
     step.first_line = site.instance != nullptr && site.instance->lines.words == 0;
-    carry_out(step);
+    index_.carry_out(site, statement);
     step.last_line = site.instance != nullptr && site.instance->lines.words == 0;
     if (auto claimed = claim(step); !claimed) return claimed;
     if (auto invariants = verify_invariants(step, policy_); !invariants) return invariants;
@@ -41,13 +41,6 @@ class Walk {
   [[nodiscard]] StateIndex& index() { return index_; }
 
  private:
-  void carry_out(const Step& step) {
-    const Statement& statement = step.statement;
-    if (statement.sign == Sign::kAdd) return index_.put(step.site, statement);
-    if (statement.sign == Sign::kRemove) return index_.drop(step.site, statement.word);
-    index_.move_jail(step.site, statement.word, statement.numbers[1]);
-  }
-
   Checked<void> claim(const Step& step) {
     if (step.statement.sign == Sign::kAdd) return claims_.claim(step);
     if (step.statement.sign == Sign::kRemove) claims_.release(step);

@@ -171,6 +171,26 @@ TEST(Target, BringsANewImageToAQuarterAtATime) {
   }
 }
 
+// Interrupted in its wake: the jail stands, and the snapshot that it was booted from still does.
+TEST(Target, LeavesAsItIsWhatNoOrderRemakesAndGoesOnWithTheRest) {
+  const Document asleep = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.sleeping = 1}));
+  const Document awake = projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1}));
+  const Document before = converge(test::empty_state(), asleep).state;
+  Document now = converge(before, awake).state;
+  std::ranges::copy_if(before.statements, std::back_inserter(now.statements), [](const lang::Statement& line) { return line.word == Word::kSnapshot; });
+  std::ranges::sort(now.statements, lang::canonical_less);
+  const Document wanted = projection(3, test::kPrune + tenant("acme", 3) + pool("acme/batch", {.running = 1}) + pool("acme/web", {.running = 1, .image = '6'}));
+  const Document policy = test::policy();
+  const Compiled compiled = compile({now, wanted, policy, kAll, 1});
+  ASSERT_EQ(compiled.notes.size(), 1u);
+  EXPECT_EQ(compiled.notes[0].subject.pool, *Name::from("web"));
+  EXPECT_NE(compiled.notes[0].text.find("could be resumed again"), std::string::npos) << compiled.notes[0].text;
+  const auto verified = lang::verify(compiled.plan, {now, wanted, policy});
+  ASSERT_TRUE(verified) << verified.error().message();
+  EXPECT_EQ(counts(verified->after(), "acme/batch"), (Counts{1, 0, 0, 0}));
+  EXPECT_TRUE(std::ranges::none_of(compiled.plan.statements, [&](const lang::Statement& s) { return s.subject == compiled.notes[0].subject; }));
+}
+
 // Any projection after any other: every plan on the way verifies, and it comes to rest.
 TEST(Target, EveryPlanVerifiesFromAnyStateItMade) {
   const char* seed_text = std::getenv("MVM_TEST_SEED");

@@ -3,8 +3,8 @@
 
 #include <random>
 
+#include "orders.h"
 #include "policy-lang/diff.h"
-#include "policy-lang/verify_rules.h"
 
 namespace mvm::lang::build {
 namespace {
@@ -21,24 +21,16 @@ Texts printed(const std::vector<Statement>& statements) {
   return texts;
 }
 
-// The first statement that V2 refuses, or "".
-std::string refused_by_order(const Document& from, const Document& plan) {
-  StateIndex index(from, plan.statements);
-  for (const Statement& statement : plan.statements) {
-    const Site site = index.site(statement.subject);
-    if (const auto order = verify_order({statement, site}); !order) return print(statement) + ": " + order.error().why;
-    if (statement.sign == Sign::kAdd) index.put(site, statement);
-    else if (statement.sign == Sign::kRemove) index.drop(site, statement.word);
-    else index.move_jail(site, statement.word, statement.numbers[1]);
-  }
-  return "";
-}
-
 // The statements of the difference, having checked that it leads there and that V2 accepts it.
 Texts difference(const Texts& from_texts, const Texts& to_texts) {
   const Document from = state_of(from_texts), to = state_of(to_texts);
-  const Document plan = diff(from, to);
-  EXPECT_EQ(refused_by_order(from, plan), "");
+  const auto found = diff(from, to);
+  if (!found) {
+    ADD_FAILURE() << found.error().refusal.message();
+    return {};
+  }
+  const Document& plan = *found;
+  EXPECT_EQ(test::refused_by_order(from, plan), "");
   const auto applied = apply(from, plan);
   EXPECT_TRUE(applied.has_value()) << World::told(applied);
   if (applied) {
@@ -65,7 +57,7 @@ TEST(Diff, HasTheHeaderOfWhereItLeads) {
   to.header.generation = 9;
   to.header.has_desired = true;
   to.header.desired = digest("d5");
-  const Document plan = diff(from, to);
+  const Document plan = diff(from, to).value();
   EXPECT_EQ(plan.kind, Kind::kPlan);
   EXPECT_EQ(plan.header.node, name("node-7"));
   EXPECT_EQ(plan.header.generation, 9u);
@@ -133,16 +125,105 @@ TEST(Diff, GoesThroughWithAWake) {
   difference(kNetwork + woken + Texts{snapshot(kFirst)}, kNetwork + sleeping(kFirst, 3, 2));
 }
 
-TEST(Diff, LeadsEvenToWhereNoOrderExists) {
-  // A jail that was booted from a snapshot that nobody has; a snapshot of nothing.
-  const Document nothing = state_of(kNetwork);
-  for (const Texts& there : {stand(kFirst) + Texts{jail(kFirst, "running", "awake", boots(snapshot(kFirst)))}, sleeping(kFirst)}) {
-    const Document to = state_of(kNetwork + there), plan = diff(nothing, to);
-    EXPECT_NE(refused_by_order(nothing, plan), "");
-    const auto applied = apply(nothing, plan);
-    ASSERT_TRUE(applied.has_value()) << World::told(applied);
-    EXPECT_EQ(*applied, to);
-  }
+TEST(Diff, WakesAndTakesTheNextSnapshot) {
+  const Texts rest = without(stand(kFirst), "volume");
+  const std::string woken = jail(kFirst, "warm", "parked", boots(snapshot(kFirst)));
+  EXPECT_EQ(difference(kNetwork + sleeping(kFirst), kNetwork + stand(kFirst) + Texts{woken, snapshot(kFirst, 3, 2)}),
+            expected(plus(rest + Texts{woken}) + Texts{"- " + snapshot(kFirst), "+ " + snapshot(kFirst, 3, 2)}));
+}
+
+// The snapshot to be taken is written like the one that the first jail was booted from, so only the second can leave it.
+TEST(Diff, WakesFromTheNextSnapshotBeforeItTakesOneThatIsWrittenLikeTheFirst) {
+  const std::string one = snapshot(kFirst, 3, 1), two = snapshot(kFirst, 3, 2);
+  const std::string first = jail(kFirst, "warm", "parked", boots(one)), second = jail(kFirst, "warm", "parked", boots(two));
+  EXPECT_EQ(difference(kNetwork + stand(kFirst) + Texts{first, two}, kNetwork + stand(kFirst) + Texts{second, one}),
+            expected({"- " + first, "+ " + second, "- " + two, "+ " + one}));
+}
+
+TEST(Diff, LeavesASnapshotAloneThatTheNextJailBootsFrom) {
+  const std::string woken = jail(kFirst, "running", "parked", boots(snapshot(kFirst)));
+  EXPECT_EQ(difference(kNetwork + warm(kFirst) + Texts{snapshot(kFirst)}, kNetwork + stand(kFirst) + Texts{woken, snapshot(kFirst)}),
+            expected({"- " + jail(kFirst, "warm", "parked"), "+ " + woken}));
+}
+
+TEST(Diff, ASnapshotThatAColdBootMustNotFindIsTakenAgain) {
+  const std::string before = jail(kFirst, "warm", "parked"), after = with(jail(kFirst), "image=d1", "image=d2");
+  EXPECT_EQ(difference(kNetwork + stand(kFirst) + Texts{before, snapshot(kFirst)},
+                       kNetwork + stand(kFirst) + Texts{with(before, "image=d1", "image=d2"), snapshot(kFirst)}),
+            expected({"- " + snapshot(kFirst), "- " + before, "+ " + after, "~ guest " + kFirst + " awake>parked", "~ jail " + kFirst + " running>warm",
+                      "+ " + snapshot(kFirst)}));
+}
+
+// No plan leaves a jail running beside a snapshot of it; where there is one, it is led out of that.
+TEST(Diff, PausesAJailToGiveUpTheSnapshotThatItRunsBeside) {
+  EXPECT_EQ(difference(kNetwork + running(kFirst) + Texts{snapshot(kFirst)}, kNetwork + running(kFirst)),
+            expected({"~ jail " + kFirst + " running>warm", "- " + snapshot(kFirst), "~ jail " + kFirst + " warm>running"}));
+  EXPECT_EQ(difference(kNetwork + running(kFirst) + Texts{snapshot(kFirst)}, kNetwork + stand(kFirst)),
+            expected({"~ jail " + kFirst + " running>warm", "- " + snapshot(kFirst), "- " + jail(kFirst, "warm")}));
+}
+
+// What diff() says of two states that no order leads between, each tried: "statement: why".
+std::string refused_by_diff(const Texts& from_texts, const Texts& to_texts) {
+  const Document from = state_of(kNetwork + from_texts), to = state_of(kNetwork + to_texts);
+  const auto plan = diff(from, to);
+  if (plan) return "a plan";
+  const Refusal& refusal = plan.error().refusal;
+  EXPECT_FALSE(test::an_order_exists(from, to, plan.error().subject));
+  EXPECT_EQ(refusal.rule, Rule::kOrder);
+  EXPECT_EQ(refusal.line, 0u);
+  EXPECT_THAT(refusal.why, testing::StartsWith("the difference has no order that passes: "));
+  EXPECT_NE(refusal.remedy, "");
+  return refusal.statement + ": " + refusal.why;
+}
+
+testing::Matcher<std::string> because(const std::string& statement, const std::string& why) {
+  return testing::AllOf(testing::StartsWith(print(line(statement)) + ": "), testing::EndsWith(": " + why));
+}
+
+TEST(Diff, SaysThatThereIsNoJailToTakeASnapshotOf) {
+  const std::string none = "there is no jail to take it of", two = snapshot(kFirst, 3, 2);
+  EXPECT_THAT(refused_by_diff({}, sleeping(kFirst)), because("+ " + snapshot(kFirst), none));
+  EXPECT_THAT(refused_by_diff(sleeping(kFirst), {volume(kFirst), two}), because("+ " + two, none));
+  EXPECT_THAT(refused_by_diff(running(kFirst), running(kFirst) + Texts{snapshot(kFirst)}), because("+ " + snapshot(kFirst), "the jail is running"));
+  EXPECT_THAT(refused_by_diff(warm(kFirst) + Texts{snapshot(kFirst)}, running(kFirst) + Texts{snapshot(kFirst)}),
+              because("+ " + snapshot(kFirst), "the jail is running"));
+  EXPECT_THAT(refused_by_diff(running(kFirst, 4), sleeping(kFirst, 3)), because("+ " + snapshot(kFirst), "the instance's tap has slot 4"));
+  EXPECT_THAT(refused_by_diff(stand(kFirst) + Texts{jail(kFirst, "warm", "parked", boots(two))}, {volume(kFirst), two}),
+              because("+ " + two, "it would be written like the snapshot that the jail was booted from"));
+  EXPECT_THAT(refused_by_diff(running(kFirst), {with(volume(kFirst), "2048", "4096"), snapshot(kFirst)}),
+              because("- " + volume(kFirst), "a snapshot stands on it"));
+  const std::string based = with(snapshot(kFirst), "base=none", "base=d4"), baseless = with(snapshot(kFirst), "kind=full", "kind=diff");
+  EXPECT_THAT(refused_by_diff(running(kFirst), {volume(kFirst), based}), because("+ " + based, "a full snapshot stands on nothing"));
+  EXPECT_THAT(refused_by_diff(running(kFirst), {volume(kFirst), baseless}), because("+ " + baseless, "a diff says what it stands on"));
+}
+
+TEST(Diff, SaysThatThereIsNoSnapshotToBootAJailFrom) {
+  const std::string woken = jail(kFirst, "running", "parked", boots(snapshot(kFirst))), elsewhere = jail(kFirst, "running", "parked", "snapshot:d9");
+  EXPECT_THAT(refused_by_diff({}, stand(kFirst) + Texts{woken}), because("+ " + woken, "the instance has no snapshot: one is never resumed twice"));
+  EXPECT_THAT(refused_by_diff(sleeping(kFirst), stand(kFirst) + Texts{elsewhere}),
+              because("+ " + elsewhere, "the instance has no snapshot: one is never resumed twice"));
+  EXPECT_THAT(refused_by_diff(sleeping(kFirst), stand(kFirst, 4) + Texts{woken}), because("+ " + woken, "the snapshot knows itself at slot 3"));
+  Texts grown = stand(kFirst) + Texts{woken};
+  World::edit(grown, "volume", "2048", "4096");
+  EXPECT_THAT(refused_by_diff(sleeping(kFirst), grown), because("- " + volume(kFirst), "a snapshot stands on it"));
+}
+
+TEST(Diff, SaysThatASnapshotWouldBeResumedTwice) {
+  const std::string woken = jail(kFirst, "running", "parked", boots(snapshot(kFirst)));
+  const std::string twice = "the snapshot that it was booted from exists and could be resumed again";
+  EXPECT_THAT(refused_by_diff(stand(kFirst) + Texts{woken, snapshot(kFirst)}, sleeping(kFirst)), because("- " + woken, twice));
+  EXPECT_THAT(refused_by_diff(stand(kFirst) + Texts{woken, snapshot(kFirst)}, stand(kFirst) + Texts{with(woken, "image=d1", "image=d2")}),
+              because("- " + woken, twice));
+}
+
+TEST(Diff, SaysWhatNoPlanCanMake) {
+  EXPECT_THAT(refused_by_diff({}, without(running(kFirst), "tap")), because("+ " + jail(kFirst), "it needs a tap, which does not exist"));
+  EXPECT_THAT(refused_by_diff({}, without(running(kFirst), "luksOpen")), because("+ " + jail(kFirst), "its volume has a key and is not open"));
+  Texts other_key = stand(kFirst);
+  World::edit(other_key, "luksOpen", "acme/1", "acme/2");
+  EXPECT_THAT(refused_by_diff({}, other_key), because("+ " + other_key[2], "its volume opens with the key acme/1"));
+  EXPECT_THAT(refused_by_diff({}, {"rule beta egress=none pps=0 mbps=0 cps=0"}),
+              because("+ rule beta egress=none pps=0 mbps=0 cps=0", "it needs a bridge, which does not exist"));
 }
 
 TEST(Diff, PausesBeforeOthersCome) {

@@ -103,11 +103,10 @@ Case case_from(States states, Random& random) {
   one.world = random_world(random);
   one.state = random_state(one.world, states, random);
   if (chance(30, random)) {
-    one.plan = diff(one.state, random_state(one.world, States::kReachable, random));
+    if (auto plan = diff(one.state, random_state(one.world, States::kReachable, random))) one.plan = std::move(*plan);
     set_headers(one.world, one.state, one.plan);
-  } else {
-    one.plan = random_plan(one.world, one.state, random);
   }
+  if (one.plan.statements.empty()) one.plan = random_plan(one.world, one.state, random);
   return one;
 }
 

@@ -94,7 +94,7 @@ lang::Document plan_between(const std::vector<lang::Statement>& from, const std:
   lang::Document before = test::empty_state(), after = before;
   before.statements = from;
   after.statements = to;
-  return lang::diff(before, after);
+  return lang::diff(before, after).value();
 }
 
 HostState state_of(const std::vector<lang::Statement>& lines) {

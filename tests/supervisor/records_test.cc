@@ -143,7 +143,8 @@ TEST(HostState, CarriesOutWhatAPlanSaysAndStaysCanonical) {
   before.statements = from;
   after.statements = to;
   HostState state = state_of(from);
-  for (const auto& statement : lang::diff(before, after).statements) state.carry_out(statement);
+  const lang::Document plan = lang::diff(before, after).value();
+  for (const auto& statement : plan.statements) state.carry_out(statement);
   EXPECT_EQ(state.document().statements, to);
   EXPECT_EQ(test::parsed(lang::Kind::kState, lang::print(state.document())), state.document());
 }

@@ -106,7 +106,7 @@ inline std::string plan_text(const lang::Document& from, const std::vector<lang:
   to.header.generation = wanted->header.generation;
   to.header.has_desired = true;
   to.header.desired = lang::text_digest(*wanted);
-  return lang::print(lang::diff(from, to));
+  return lang::print(lang::diff(from, to).value());
 }
 
 inline lang::Document empty_state() { return {lang::Kind::kState, {*Name::from("node-7"), 0, false, {}, {}}, {}}; }
