@@ -16,6 +16,7 @@ for kill in $(seq "$kills"); do
     sleep "$((RANDOM % 2)).$((RANDOM % 900 + 100))"
     systemctl kill -s KILL --kill-who=main mvm-hostd
     [ $((kill % 5)) = 0 ] || continue
+    wait_until 100 hostd_answers || give_up "kill $kill: hostd does not answer again"
     wait_until 400 converged "$generation" || give_up "kill $kill: the node does not converge again"
     sound >"$scratch/why" || failed "kill $kill: $(cat "$scratch/why")"
 done
