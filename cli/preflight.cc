@@ -226,7 +226,8 @@ std::vector<Finding> preflight(const PreflightPaths& paths) {
           check_kernel(paths),
           check_console(paths),
           check_mounts(paths),
-          check_file(paths, "IPv4 is forwarded, for tenants with egress", "/proc/sys/net/ipv4/ip_forward", {"1"}, "sysctl net.ipv4.ip_forward=1")};
+          check_file(paths, "IPv4 is forwarded, for tenants with egress", "/proc/sys/net/ipv4/ip_forward", {"1"}, "sysctl net.ipv4.ip_forward=1"),
+          check_file(paths, "IPv4's reverse path is not checked loosely for all links", "/proc/sys/net/ipv4/conf/all/rp_filter", {"0", "1"}, "sysctl net.ipv4.conf.all.rp_filter=1")};
 }
 
 bool may_start(const std::vector<Finding>& findings) {

@@ -20,7 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto elements = decode_elements(reply.body))
       for (const Element& element : *elements)
         mvm::fuzz::must(element.key.size() <= size && element.key_end.size() <= size, "a key lies in its datagram");
+    if (const auto rule = decode_policy_rule(reply.body))
+      mvm::fuzz::must(rule->from.prefix <= 32 && rule->to.prefix <= 32, "a prefix is of 32 bits at most");
+    if (const auto route = decode_route(reply.body)) mvm::fuzz::must(route->to.prefix <= 32, "a prefix is of 32 bits at most");
     (void)decode_forwarding(reply.body).has_value();
+    (void)decode_reverse_path(reply.body).has_value();
   }
   return 0;
 }

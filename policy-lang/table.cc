@@ -127,7 +127,7 @@ constexpr std::array<Row, kWords> kTable = {{
 
     {.word = kBridge, .name = "bridge", .subject = SubjectKind::kTenant, .in = kStateAndPlan, .many = false,
      .fields = kBridgeFields, .signs = kAddRemove, .worker = Worker::kNet,
-     .makes = "bridge br-tenant-<net> with the gateway's address", .unmakes = "deletes it", .costs = "NET_ADMIN: rtnetlink"},
+     .makes = "bridge br-tenant-<net> with the gateway's address, and its table of routes", .unmakes = "deletes it", .costs = "NET_ADMIN: rtnetlink"},
     {.word = kRule, .name = "rule", .subject = SubjectKind::kTenant, .in = kAllButPolicy, .many = false,
      .fields = kRuleFields, .signs = kAddRemove, .needs = set_of(kBridge), .worker = Worker::kNet,
      .makes = "the tenant's elements in the nftables maps", .unmakes = "takes them out", .costs = "NET_ADMIN: nfnetlink"},

@@ -5,6 +5,7 @@
 #include "broker/net/elements.h"
 #include "broker/net/executors.h"
 #include "broker/net/links.h"
+#include "broker/net/routing.h"
 #include "broker/net/ruleset.h"
 
 namespace mvm::net {
@@ -22,7 +23,7 @@ Status add_elements(Socket& nft, const std::string& name, const Subnet& cidr) {
     Batch batch;
     begin_transaction(batch);
     put_before(batch);
-    put_closed(batch, Change::kAdd, cidr);
+    for (const SetShape* set : {&kClosed, &kClosedAtTaps}) put_closed(batch, Change::kAdd, *set, cidr);
     put_element(batch, Change::kAdd, kWithin, within(name));
     end_transaction(batch);
     return nft.run(batch);
@@ -42,7 +43,8 @@ Status set_up(Socket& route, const CheckedBridge& bridge, const std::string& nam
   Batch batch;
   put_address(batch, (*link)->index, name, gateway_address(bridge.subnet()), bridge.subnet());
   put_up(batch, name);
-  return route.run(batch);
+  if (Status up = route.run(batch); !up) return up;
+  return make_own_subnet(route, own_subnet(bridge.net(), bridge.subnet(), (*link)->index));
 }
 
 Status delete_link(Socket& route, const Link& link) {
@@ -88,11 +90,14 @@ Result<Kernel> Kernel::open() {
 
 Status make_bridge(Kernel& kernel, const CheckedBridge& bridge) {
   const std::string name = bridge_name(bridge.net());
+  const Result<bool> loose = loosens_reverse_path(kernel.route);
+  if (!loose) return forward(loose.error());
+  if (*loose) return fail(Errc::kUnsupported, "keep tenants to their subnets", "net.ipv4.conf.all.rp_filter is 2 on this host");
   const Result<bool> create = clear_way(kernel.route, name);
   if (!create) return forward(create.error());
   if (Status added = add_elements(kernel.nft, name, bridge.cidr()); !added) return added;
-  Status made;
-  if (*create) made = request(kernel.route, [&](Batch& b) { put_create_bridge(b, name, instance_mac(bridge.net(), kGatewaySlot)); });
+  Status made = make_dead_end(kernel.route, bridge.net(), bridge.cidr());
+  if (made && *create) made = request(kernel.route, [&](Batch& b) { put_create_bridge(b, name, instance_mac(bridge.net(), kGatewaySlot)); });
   if (made) made = set_up(kernel.route, bridge, name);
   if (made || !*create) return made;
   wire::Task task;
@@ -114,6 +119,7 @@ Result<bool> remove_unused_tables(Kernel& kernel) {
   end_transaction(batch);
   const Status gone = kernel.nft.run(batch);
   if (!gone && gone.error().code != Errc::kNotFound) return forward(gone.error());
+  if (Status rules = remove_shared_rules(kernel.route); !rules) return forward(std::move(rules.error()));
   return true;
 }
 
@@ -130,7 +136,10 @@ Status unmake_bridge(Kernel& kernel, const CheckedRemoval& bridge) {
   // The last tenant's elements go with the tables, at once: without elements the tables would be found by nobody.
   const Result<bool> unused = remove_unused_tables(kernel);
   if (!unused) return forward(unused.error());
-  return *unused ? Status{} : remove_elements(kernel, bridge);
+  if (!*unused)
+    if (Status gone = remove_elements(kernel, bridge); !gone) return gone;
+  // Last, so that a death before it leaves what the inventory finds.
+  return remove_routing(kernel.route, bridge.net());
 }
 
 }  // namespace mvm::net

@@ -103,15 +103,16 @@ void put_allowed(Batch& batch, Change change, std::string_view interface, const 
   put_one(batch, change, kAllowed, first.bytes(), {.key_end = &last});
 }
 
-void put_closed(Batch& batch, Change change, const Subnet& subnet) {
-  put_one(batch, change, kClosed, Key().address(subnet.base).bytes(), {});
+void put_closed(Batch& batch, Change change, const SetShape& set, const Subnet& subnet) {
+  put_one(batch, change, set, Key().address(subnet.base).bytes(), {});
   if (behind(subnet) >> 32 != 0) return;  // up to the last address: a range without an end
   const Key end = Key().address(static_cast<std::uint32_t>(behind(subnet)));
-  put_one(batch, change, kClosed, end.bytes(), {.flags = NFT_SET_ELEM_INTERVAL_END});
+  put_one(batch, change, set, end.bytes(), {.flags = NFT_SET_ELEM_INTERVAL_END});
 }
 
 void put_never_reached(Batch& batch) {
-  for (const Subnet& subnet : kNeverReached) put_closed(batch, Change::kAdd, subnet);
+  for (const SetShape* set : {&kClosed, &kClosedAtTaps})
+    for (const Subnet& subnet : kNeverReached) put_closed(batch, Change::kAdd, *set, subnet);
 }
 
 void put_remove(Batch& batch, const SetShape& set, const Element& element) {

@@ -51,10 +51,12 @@ inline constexpr SetShape kReplies{"replies", NFPROTO_INET, 0, kIfname, kNamePar
 inline constexpr SetShape kPackets{"packets", NFPROTO_INET, NFT_SET_OBJECT, kIfname, kNamePart};
 inline constexpr SetShape kBytes{"bytes", NFPROTO_INET, NFT_SET_OBJECT, kIfname, kNamePart};
 inline constexpr SetShape kConnections{"connections", NFPROTO_INET, NFT_SET_OBJECT, kIfname, kNamePart};
+inline constexpr SetShape kFlows{"flows", NFPROTO_INET, NFT_SET_EVAL, kIfname, kNamePart};
+inline constexpr SetShape kClosedAtTaps{"closed", NFPROTO_BRIDGE, NFT_SET_INTERVAL, kIpv4Address, kAddressPart};
 inline constexpr SetShape kSources{"sources", NFPROTO_BRIDGE, 0, (kIfname << 6 | kEtherAddress) << 6 | kIpv4Address,
                                    kNamePart + kMacPart + kAddressPart};
 inline constexpr std::array kShapes = {&kWithin, &kClosed, &kEgress, &kAllowed, &kReplies,
-                                       &kPackets, &kBytes, &kConnections, &kSources};
+                                       &kPackets, &kBytes, &kConnections, &kFlows, &kSources, &kClosedAtTaps};
 
 // A key, part by part, as the rules load it into registers.
 class Key {
@@ -84,9 +86,10 @@ void put_element(Batch& batch, Change change, const SetShape& set, const Key& ke
 // Refused (kExists) where the map has the key already, whatever the verdict.
 void put_new_verdict(Batch& batch, const SetShape& map, const Key& key, Verdict verdict);
 void put_object(Batch& batch, const SetShape& map, const Key& key, const std::string& object);
-// One element of kAllowed or kClosed: the subnet, for the key's interface.
+// One element of kAllowed: the subnet, for the key's interface.
 void put_allowed(Batch& batch, Change change, std::string_view interface, const Subnet& subnet);
-void put_closed(Batch& batch, Change change, const Subnet& subnet);
+// One element of kClosed or kClosedAtTaps.
+void put_closed(Batch& batch, Change change, const SetShape& set, const Subnet& subnet);
 // What no tenant may ever reach, whatever the cluster's subnet.
 void put_never_reached(Batch& batch);
 // Removes exactly the element that was read.

@@ -20,8 +20,9 @@ struct Kernel {
   [[nodiscard]] static Result<Kernel> open();
 };
 
-// The rules' elements first, then the bridge: there is never a bridge that the rules do not know. A bridge of ours without
-// ports is replaced, one with ports is completed. kExists: a link of that name that is not ours.
+// The rules' elements and the routing's dead end first, then the bridge: there is never a bridge that one of them does not know. A bridge of ours without
+// ports is replaced, one with ports is completed. kExists: a link of that name that is not ours. kUnsupported on a host that
+// checks the reverse path loosely (net.ipv4.conf.all.rp_filter=2).
 [[nodiscard]] Status make_bridge(Kernel& kernel, const CheckedBridge& bridge);
 // kBusy while a port is on it. What is gone already is success, here and below.
 [[nodiscard]] Status unmake_bridge(Kernel& kernel, const CheckedRemoval& bridge);
@@ -40,7 +41,8 @@ struct Kernel {
 // Bridges, rules and taps of ours, whether whole or only a part of one (alive=false): a tap is alive on its own bridge and up.
 [[nodiscard]] Result<std::vector<wire::Item>> inventory(Kernel& kernel);
 
-// Removes the tables, with all that is in them, where no link of ours is left; says whether that was so.
+// Removes the tables, with all that is in them, and the shared rules of routing, where no link of ours is left; says whether
+// that was so.
 [[nodiscard]] Result<bool> remove_unused_tables(Kernel& kernel);
 
 }  // namespace mvm::net

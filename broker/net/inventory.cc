@@ -4,12 +4,14 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/derived.h"
 #include "broker/net/elements.h"
 #include "broker/net/executors.h"
 #include "broker/net/links.h"
+#include "broker/net/routing.h"
 #include "policy-lang/table.h"
 
 namespace mvm::net {
@@ -71,16 +73,21 @@ Status find_bridges(Kernel& kernel, Finds& finds) {
   if (!links) return forward(links.error());
   const Result<std::vector<Element>> within = read_set(kernel.nft, kWithin);
   if (!within) return forward(within.error());
+  const Result<Routing> routing = read_routing(kernel.route);
+  if (!routing) return forward(routing.error());
+  for (const std::uint16_t net : routing->nets()) finds.bridges.emplace(std::pair{net, 0U}, false);
+  std::set<std::uint16_t> in_rules;
   for (const Element& element : *within)
-    if (const auto net = net_of_bridge(interface_of(element))) finds.bridges.emplace(std::pair{*net, 0U}, false);
+    if (const auto net = net_of_bridge(interface_of(element))) {
+      finds.bridges.emplace(std::pair{*net, 0U}, false);
+      in_rules.insert(*net);
+    }
   for (const Link& link : *links) {
     const auto net = net_of_bridge(link.name);
     if (!net || !is_ours(link)) continue;
-    const auto known = finds.bridges.find({*net, 0U});
     finds.bridge_index[*net] = link.index;
-    // A bridge that is up and that the rules do not know is no more whole than the other way round.
-    const bool alive = known != finds.bridges.end() && (link.flags & IFF_UP) != 0;
-    finds.bridges[{*net, 0U}] = alive;
+    // A bridge that is up and that the rules or the routing do not know is no more whole than the other way round.
+    finds.bridges[{*net, 0U}] = in_rules.contains(*net) && routing->whole(*net, link.index) && (link.flags & IFF_UP) != 0;
   }
   return {};
 }

@@ -201,18 +201,32 @@ Result<std::vector<Link>> ports_of(Socket& route, const Link& bridge) {
   return links;
 }
 
-Result<bool> forwards_ipv4(Socket& route) {
+namespace {
+
+// What `decode` reads from the settings that hold for all links (net.ipv4.conf.all).
+template <class T>
+Result<T> read_ipv4_setting(Socket& route, const char* name, Result<T> (*decode)(Bytes)) {
   Batch batch;
-  nlmsghdr* message = batch.add(RTM_GETNETCONF, NLM_F_ACK, {"read whether IPv4 is forwarded", "net.ipv4.ip_forward"});
+  nlmsghdr* message = batch.add(RTM_GETNETCONF, NLM_F_ACK, {"read a setting of IPv4", name});
   extra<netconfmsg>(message)->ncm_family = AF_INET;
   mnl_attr_put_u32(message, NETCONFA_IFINDEX, static_cast<std::uint32_t>(NETCONFA_IFINDEX_ALL));
-  Result<bool> forwarding = fail(Errc::kNotFound, "read whether IPv4 is forwarded", "net.ipv4.ip_forward");
+  Result<T> value = fail(Errc::kNotFound, "read a setting of IPv4", name);
   const Status read = route.run(batch, [&](const Reply& reply) -> Status {
-    if (reply.type == RTM_NEWNETCONF) forwarding = decode_forwarding(reply.body);
+    if (reply.type == RTM_NEWNETCONF) value = decode(reply.body);
     return {};
   });
   if (!read) return forward(read.error());
-  return forwarding;
+  return value;
+}
+
+}  // namespace
+
+Result<bool> forwards_ipv4(Socket& route) { return read_ipv4_setting(route, "net.ipv4.ip_forward", decode_forwarding); }
+
+Result<bool> loosens_reverse_path(Socket& route) {
+  const Result<std::uint32_t> all = read_ipv4_setting(route, "net.ipv4.conf.all.rp_filter", decode_reverse_path);
+  if (!all) return forward(all.error());
+  return *all > 1;
 }
 
 }  // namespace mvm::net

@@ -52,6 +52,9 @@ void put_delete(Batch& batch, std::uint32_t index, const std::string& name);
 [[nodiscard]] Result<std::vector<Link>> ports_of(Socket& route, const Link& bridge);
 // Whether the host forwards IPv4 (net.ipv4.ip_forward).
 [[nodiscard]] Result<bool> forwards_ipv4(Socket& route);
+// Whether a strict check of the reverse path on one link is made a loose one for all (net.ipv4.conf.all.rp_filter=2: the larger
+// of both holds).
+[[nodiscard]] Result<bool> loosens_reverse_path(Socket& route);
 
 // Sends one message's batch after `put` filled it.
 template <class Put>

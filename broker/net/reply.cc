@@ -1,6 +1,7 @@
 #include "broker/net/reply.h"
 
 #include <arpa/inet.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/netconf.h>
@@ -17,6 +18,7 @@ namespace {
 static_assert(sizeof(nlmsghdr) == 16 && NLMSG_ALIGNTO == 4, "the header that decode_replies walks");
 static_assert(sizeof(nlattr) == kAttributeHeader && (NLA_TYPE_MASK & 0xffff) == kAttributeType);
 static_assert(sizeof(ifinfomsg) == 16 && sizeof(netconfmsg) == 1 && sizeof(nfgenmsg) == 4);
+static_assert(sizeof(fib_rule_hdr) == 12 && sizeof(rtmsg) == 12);
 
 std::unexpected<Error> malformed(const char* what) { return fail(Errc::kMalformed, "read the kernel's reply", what); }
 
@@ -131,6 +133,24 @@ Result<Element> decode_element(Bytes bytes) {
   return element;
 }
 
+constexpr std::uint8_t kAddressBits = 32;
+
+// The address of a selector whose header gave the prefix's length.
+std::uint32_t read_address(Bytes value) { return ntohl(read_value<std::uint32_t>(value).value_or(0)); }
+
+Result<std::uint32_t> read_netconf(Bytes body, std::uint16_t wanted, const char* what) {
+  // Attributes start aligned behind the one byte of netconfmsg.
+  constexpr std::size_t kHeader = NLMSG_ALIGN(sizeof(netconfmsg));
+  if (body.size() < kHeader) return malformed("netconfmsg");
+  Attributes attributes(body.subspan(kHeader));
+  std::optional<std::uint32_t> value;
+  while (const auto attribute = attributes.next())
+    if (attribute->type == wanted) value = read_value<std::uint32_t>(attribute->value);
+  if (attributes.malformed()) return malformed("RTM_NEWNETCONF");
+  if (!value) return fail(Errc::kNotFound, "read a setting of IPv4", what);
+  return *value;
+}
+
 }  // namespace
 
 Result<std::vector<Reply>> decode_replies(Bytes datagram) {
@@ -191,17 +211,57 @@ Result<std::vector<Element>> decode_elements(Bytes body) {
   return elements;
 }
 
+Result<PolicyRule> decode_policy_rule(Bytes body) {
+  const auto header = read_value<fib_rule_hdr>(body);
+  if (!header || header->family != AF_INET || header->src_len > kAddressBits || header->dst_len > kAddressBits) return malformed("fib_rule_hdr");
+  PolicyRule rule;
+  rule.action = header->action;
+  rule.inverted = (header->flags & FIB_RULE_INVERT) != 0;
+  rule.table = header->table;
+  rule.from.prefix = header->src_len;
+  rule.to.prefix = header->dst_len;
+  Attributes attributes(body.subspan(sizeof(fib_rule_hdr)));
+  while (const auto attribute = attributes.next()) {
+    const Bytes value = attribute->value;
+    switch (attribute->type) {
+      case FRA_PRIORITY: rule.preference = read_value<std::uint32_t>(value).value_or(0); break;
+      case FRA_TABLE: rule.table = read_value<std::uint32_t>(value).value_or(0); break;
+      case FRA_GOTO: rule.target = read_value<std::uint32_t>(value).value_or(0); break;
+      case FRA_PROTOCOL: rule.protocol = read_value<std::uint8_t>(value).value_or(0); break;
+      case FRA_IIFNAME: rule.in = printable(value); break;
+      case FRA_SRC: rule.from.base = read_address(value); break;
+      case FRA_DST: rule.to.base = read_address(value); break;
+      default: break;
+    }
+  }
+  if (attributes.malformed()) return malformed("RTM_NEWRULE");
+  return rule;
+}
+
+Result<Route> decode_route(Bytes body) {
+  const auto header = read_value<rtmsg>(body);
+  if (!header || header->rtm_family != AF_INET || header->rtm_dst_len > kAddressBits) return malformed("rtmsg");
+  Route route{header->rtm_table, header->rtm_type, header->rtm_protocol, {0, header->rtm_dst_len}, 0};
+  Attributes attributes(body.subspan(sizeof(rtmsg)));
+  while (const auto attribute = attributes.next()) {
+    const Bytes value = attribute->value;
+    switch (attribute->type) {
+      case RTA_TABLE: route.table = read_value<std::uint32_t>(value).value_or(0); break;
+      case RTA_DST: route.to.base = read_address(value); break;
+      case RTA_OIF: route.out = read_value<std::uint32_t>(value).value_or(0); break;
+      default: break;
+    }
+  }
+  if (attributes.malformed()) return malformed("RTM_NEWROUTE");
+  return route;
+}
+
 Result<bool> decode_forwarding(Bytes body) {
-  // Attributes start aligned behind the one byte of netconfmsg.
-  constexpr std::size_t kHeader = NLMSG_ALIGN(sizeof(netconfmsg));
-  if (body.size() < kHeader) return malformed("netconfmsg");
-  Attributes attributes(body.subspan(kHeader));
-  std::optional<std::uint32_t> forwarding;
-  while (const auto attribute = attributes.next())
-    if (attribute->type == NETCONFA_FORWARDING) forwarding = read_value<std::uint32_t>(attribute->value);
-  if (attributes.malformed()) return malformed("RTM_NEWNETCONF");
-  if (!forwarding) return fail(Errc::kNotFound, "read whether IPv4 is forwarded", "NETCONFA_FORWARDING");
+  const Result<std::uint32_t> forwarding = read_netconf(body, NETCONFA_FORWARDING, "NETCONFA_FORWARDING");
+  if (!forwarding) return forward(forwarding.error());
   return *forwarding != 0;
 }
+
+Result<std::uint32_t> decode_reverse_path(Bytes body) { return read_netconf(body, NETCONFA_RP_FILTER, "NETCONFA_RP_FILTER"); }
 
 }  // namespace mvm::net

@@ -1,4 +1,4 @@
-// What the kernel answers over netlink, decoded: acknowledgements, links, set elements, forwarding. Every length is checked
+// What the kernel answers over netlink, decoded: acknowledgements, links, set elements, forwarding, rules and routes. Every length is checked
 // and whatever does not fit is kMalformed. Pure; links no netlink library, so that it can be fuzzed as it is.
 // Formats: Documentation/userspace-api/netlink/intro.rst; uapi linux/{netlink,rtnetlink,if_link,if_tun,netconf}.h and
 // linux/netfilter/nf_tables.h.
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/ids.h"
 #include "broker/net/attributes.h"
 
 namespace mvm::net {
@@ -72,7 +73,37 @@ struct Element {
 // The body of NFT_MSG_NEWSETELEM.
 [[nodiscard]] Result<std::vector<Element>> decode_elements(Bytes body);
 
+// One rule of policy routing (ip-rule(8)): which table, or which later rule, a packet is looked up in.
+struct PolicyRule {
+  std::uint32_t preference = 0;
+  std::uint8_t action = 0;  // FR_ACT_*
+  std::uint8_t protocol = 0;  // who made it, RTPROT_*
+  bool inverted = false;      // `not`: of all its selectors together
+  std::string in{};           // iif
+  Subnet from{}, to{};        // a prefix of 0: any
+  std::uint32_t table = 0;    // of FR_ACT_TO_TBL
+  std::uint32_t target = 0;   // of FR_ACT_GOTO: a preference
+  bool operator==(const PolicyRule&) const = default;
+};
+
+// The body of RTM_NEWRULE of IPv4. Selectors that are not in PolicyRule are not looked at.
+[[nodiscard]] Result<PolicyRule> decode_policy_rule(Bytes body);
+
+struct Route {
+  std::uint32_t table = 0;
+  std::uint8_t type = 0;      // RTN_*
+  std::uint8_t protocol = 0;  // RTPROT_*
+  Subnet to;
+  std::uint32_t out = 0;  // index of the link, 0: none
+  bool operator==(const Route&) const = default;
+};
+
+// The body of RTM_NEWROUTE of IPv4.
+[[nodiscard]] Result<Route> decode_route(Bytes body);
+
 // The body of RTM_NEWNETCONF: whether IPv4 is forwarded. kNotFound where it does not say.
 [[nodiscard]] Result<bool> decode_forwarding(Bytes body);
+// The same body: how the reverse path is checked (rp_filter: 0 not, 1 strictly, 2 loosely). kNotFound where it does not say.
+[[nodiscard]] Result<std::uint32_t> decode_reverse_path(Bytes body);
 
 }  // namespace mvm::net

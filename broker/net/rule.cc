@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "base/derived.h"
 #include "broker/net/elements.h"
@@ -55,12 +56,13 @@ void put_rule(Batch& batch, const std::string& bridge, const CheckedRule& rule) 
   put_rates(batch, bridge, rule.rates());
 }
 
+// What a rule puts in. kFlows is not of it: what is counted there goes on while the rule is replaced.
 constexpr std::array kOfARule = {&kEgress, &kReplies, &kAllowed, &kPackets, &kBytes, &kConnections};
 
 // Removes whatever the sets hold for that bridge. Elements before the limits that they refer to.
-Status put_remove_rule(Batch& batch, Socket& nft, const std::string& bridge) {
+Status put_remove_rule(Batch& batch, Socket& nft, const std::string& bridge, std::span<const SetShape* const> sets = kOfARule) {
   std::vector<std::string> limits;
-  for (const SetShape* set : kOfARule) {
+  for (const SetShape* set : sets) {
     const Result<std::vector<Element>> elements = read_set(nft, *set);
     if (!elements) return forward(elements.error());
     for (const Element& element : *elements) {
@@ -112,7 +114,10 @@ Status make_rule(Kernel& kernel, const CheckedRule& rule) {
 Status unmake_rule(Kernel& kernel, const CheckedRemoval& rule) {
   Batch batch;
   begin_transaction(batch);
-  if (Status read = put_remove_rule(batch, kernel.nft, bridge_name(rule.net())); !read) return read;
+  constexpr std::array kCounted = {&kFlows};
+  const std::string bridge = bridge_name(rule.net());
+  if (Status read = put_remove_rule(batch, kernel.nft, bridge); !read) return read;
+  if (Status read = put_remove_rule(batch, kernel.nft, bridge, kCounted); !read) return read;
   if (batch.count() == 1) return {};
   end_transaction(batch);
   return kernel.nft.run(batch);

@@ -2,6 +2,7 @@
 
 #include <libnftnl/expr.h>
 #include <libnftnl/udata.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <cstdlib>
@@ -21,6 +22,15 @@ template <class T>
 T* must(T* object) {
   if (object == nullptr) std::abort();
   return object;
+}
+
+std::uint32_t base_of(Header header) {
+  switch (header) {
+    case Header::kLink: return NFT_PAYLOAD_LL_HEADER;
+    case Header::kNetwork: return NFT_PAYLOAD_NETWORK_HEADER;
+    case Header::kTransport: break;
+  }
+  return NFT_PAYLOAD_TRANSPORT_HEADER;
 }
 
 nftnl_expr* expression(const char* name) { return must(nftnl_expr_alloc(name)); }
@@ -49,8 +59,7 @@ RuleBuilder& RuleBuilder::meta(std::uint32_t key, unsigned reg) {
 
 RuleBuilder& RuleBuilder::payload(PayloadPart part, unsigned reg) {
   nftnl_expr* made = expression("payload");
-  nftnl_expr_set_u32(made, NFTNL_EXPR_PAYLOAD_BASE,
-                     part.header == Header::kLink ? NFT_PAYLOAD_LL_HEADER : NFT_PAYLOAD_NETWORK_HEADER);
+  nftnl_expr_set_u32(made, NFTNL_EXPR_PAYLOAD_BASE, base_of(part.header));
   nftnl_expr_set_u32(made, NFTNL_EXPR_PAYLOAD_OFFSET, part.offset);
   nftnl_expr_set_u32(made, NFTNL_EXPR_PAYLOAD_LEN, part.length);
   nftnl_expr_set_u32(made, NFTNL_EXPR_PAYLOAD_DREG, number_of(reg));
@@ -64,6 +73,15 @@ RuleBuilder& RuleBuilder::ct_state(std::uint32_t any_of) {
   nftnl_expr_set_u32(made, NFTNL_EXPR_CT_DREG, number_of(0));
   add(made);
   return mask({reinterpret_cast<const std::uint8_t*>(&any_of), sizeof any_of}).compare_u32(Match::kNotEqual, 0);
+}
+
+RuleBuilder& RuleBuilder::ct_unconfirmed() {
+  constexpr std::uint32_t kConfirmed = IPS_CONFIRMED;
+  nftnl_expr* made = expression("ct");
+  nftnl_expr_set_u32(made, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
+  nftnl_expr_set_u32(made, NFTNL_EXPR_CT_DREG, number_of(0));
+  add(made);
+  return mask({reinterpret_cast<const std::uint8_t*>(&kConfirmed), sizeof kConfirmed}).compare_u32(Match::kEqual, 0);
 }
 
 RuleBuilder& RuleBuilder::mask(Bytes bits) {
@@ -116,6 +134,19 @@ RuleBuilder& RuleBuilder::limit_of(const char* map) {
   nftnl_expr* made = expression("objref");
   nftnl_expr_set_u32(made, NFTNL_EXPR_OBJREF_SET_SREG, number_of(0));
   nftnl_expr_set_str(made, NFTNL_EXPR_OBJREF_SET_NAME, map);
+  add(made);
+  return *this;
+}
+
+RuleBuilder& RuleBuilder::more_connections_than(std::uint32_t most, const char* set) {
+  nftnl_expr* count = expression("connlimit");
+  nftnl_expr_set_u32(count, NFTNL_EXPR_CONNLIMIT_COUNT, most);
+  nftnl_expr_set_u32(count, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
+  nftnl_expr* made = expression("dynset");
+  nftnl_expr_set_u32(made, NFTNL_EXPR_DYNSET_SREG_KEY, number_of(0));
+  nftnl_expr_set_u32(made, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+  nftnl_expr_set_str(made, NFTNL_EXPR_DYNSET_SET_NAME, set);
+  nftnl_expr_set(made, NFTNL_EXPR_DYNSET_EXPR, count, 0);
   add(made);
   return *this;
 }

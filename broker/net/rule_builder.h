@@ -13,7 +13,7 @@
 
 namespace mvm::net {
 
-enum class Header : std::uint8_t { kLink, kNetwork };  // of the packet
+enum class Header : std::uint8_t { kLink, kNetwork, kTransport };  // of the packet
 enum class Match : std::uint8_t { kEqual, kNotEqual };
 
 struct PayloadPart {
@@ -30,6 +30,7 @@ class RuleBuilder {
   RuleBuilder& meta(std::uint32_t key, unsigned reg = 0);  // NFT_META_*
   RuleBuilder& payload(PayloadPart part, unsigned reg = 0);
   RuleBuilder& ct_state(std::uint32_t any_of);  // bits of NF_CT_STATE_BIT; goes on where one is set
+  RuleBuilder& ct_unconfirmed();                 // goes on with the first packet of a connection
   RuleBuilder& mask(Bytes bits);  // of register 0
   RuleBuilder& compare(Match match, Bytes value);  // register 0; goes on where it holds
   RuleBuilder& compare_u32(Match match, std::uint32_t value);  // host order
@@ -37,6 +38,8 @@ class RuleBuilder {
   RuleBuilder& in_set(const char* set, unsigned reg = 0);  // goes on where the key is in it
   RuleBuilder& verdict_of(const char* map);                // the map's verdict, if it has one for the key
   RuleBuilder& limit_of(const char* map);                  // goes on where the key has a limit and is over it
+  // Counts the packet's connection for the key in register 0; goes on where the key has more than that many.
+  RuleBuilder& more_connections_than(std::uint32_t most, const char* set);
   RuleBuilder& masquerade();
   RuleBuilder& verdict(std::uint32_t code, const char* chain = nullptr);  // NF_DROP, NF_ACCEPT, NFT_GOTO, ...
 

@@ -98,13 +98,14 @@ void put_forwarding_rules(Batch& batch) {
   inet("forward", "from a tenant").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NFT_GOTO, "from").put(batch);
   inet("forward", "to a tenant").meta(NFT_META_OIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NFT_GOTO, "to").put(batch);
 
+  inet("from", "over so many connections at once").ct_unconfirmed().meta(NFT_META_IIFNAME).more_connections_than(kMostConnections, kFlows.name).verdict(NF_DROP).put(batch);
   inet("from", "within a tenant").meta(NFT_META_IIFNAME).meta(NFT_META_OIFNAME, kSecondName).in_set(kWithin.name).verdict(NF_ACCEPT).put(batch);
   inet("from", "across tenants").meta(NFT_META_OIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NF_DROP).put(batch);
   inet("from", "IPv4 alone").meta(NFT_META_NFPROTO).compare_u8(Match::kNotEqual, NFPROTO_IPV4).verdict(NF_DROP).put(batch);
   inet("from", "other nodes' tenants, and nobody's").meta(NFT_META_NFPROTO).compare_u8(Match::kEqual, NFPROTO_IPV4).payload(kDestination).in_set(kClosed.name).verdict(NF_DROP).put(batch);
   inet("from", "over packets a second").meta(NFT_META_IIFNAME).limit_of(kPackets.name).verdict(NF_DROP).put(batch);
   inet("from", "over bytes a second").meta(NFT_META_IIFNAME).limit_of(kBytes.name).verdict(NF_DROP).put(batch);
-  inet("from", "over new connections a second").ct_state(NF_CT_STATE_BIT(IP_CT_NEW)).meta(NFT_META_IIFNAME).limit_of(kConnections.name).verdict(NF_DROP).put(batch);
+  inet("from", "over new connections a second").ct_unconfirmed().meta(NFT_META_IIFNAME).limit_of(kConnections.name).verdict(NF_DROP).put(batch);
   inet("from", "egress").meta(NFT_META_IIFNAME).verdict_of(kEgress.name).put(batch);
   inet("from", "no egress").verdict(NF_DROP).put(batch);
 
@@ -129,6 +130,11 @@ constexpr PayloadPart kSourceAddress{Header::kNetwork, 12, 4};
 constexpr PayloadPart kArpStart{Header::kNetwork, 0, 6};  // RFC 826: hardware, protocol, their lengths
 constexpr PayloadPart kArpSenderMac{Header::kNetwork, 8, 6};
 constexpr PayloadPart kArpSenderAddress{Header::kNetwork, 14, 4};
+constexpr PayloadPart kFirstOfHeader{Header::kNetwork, 0, 1};
+constexpr PayloadPart kSourcePort{Header::kTransport, 0, 2};
+constexpr std::array<std::uint8_t, 1> kHeaderLength = {0x0f};
+constexpr std::uint8_t kNoOptions = 5;  // words of 4 bytes
+constexpr std::array<std::uint8_t, 2> kDhcpServer = {0, 67};
 constexpr unsigned kMacRegister = kSecondName;
 constexpr unsigned kAddressRegister = kMacRegister + 2;  // 6 bytes take two registers
 constexpr std::array<std::uint8_t, 2> kIpv4 = {0x08, 0x00};
@@ -141,6 +147,13 @@ constexpr std::array<std::uint8_t, 6> kReserved = {0x01, 0x80, 0xc2, 0, 0, 0};  
 // already taken it out.
 void put_frame_rules(Batch& batch) {
   bridge("prerouting", "from a tap").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NFT_GOTO, "guard").put(batch);
+  bridge("guard", "IPv4 with options, source routes among them")
+      .payload(kEtherType).compare(Match::kEqual, kIpv4)
+      .payload(kFirstOfHeader).mask(kHeaderLength).compare_u8(Match::kNotEqual, kNoOptions).verdict(NF_DROP).put(batch);
+  bridge("guard", "DHCP served by a guest")
+      .payload(kEtherType).compare(Match::kEqual, kIpv4)
+      .meta(NFT_META_L4PROTO).compare_u8(Match::kEqual, IPPROTO_UDP)
+      .payload(kSourcePort).compare(Match::kEqual, kDhcpServer).verdict(NF_DROP).put(batch);
   bridge("guard", "IPv4 from its own MAC and address")
       .payload(kEtherType).compare(Match::kEqual, kIpv4)
       .meta(NFT_META_IIFNAME).payload(kSourceMac, kMacRegister).payload(kSourceAddress, kAddressRegister)
@@ -155,6 +168,10 @@ void put_frame_rules(Batch& batch) {
   bridge("input", "bridge protocols from a tap")
       .meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup)
       .payload({Header::kLink, 0, 6}).mask(kReservedMask).compare(Match::kEqual, kReserved).verdict(NF_DROP).put(batch);
+  bridge("input", "to the cluster, or to nobody's, by way of the gateway")
+      .meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup)
+      .payload(kEtherType).compare(Match::kEqual, kIpv4)
+      .payload(kDestination).in_set(kClosedAtTaps.name).verdict(NF_DROP).put(batch);
 }
 
 void put_chains(Batch& batch) {

@@ -7,9 +7,12 @@
 //   egress   (in : verdict)   drop, accept (NAT), or go to `listed`; a tenant without an element is dropped
 //   allowed  (in . address)   what egress=listed may reach
 //   replies  (bridge)         tenants with egress: their connections are answered, and masqueraded
+//   flows    (in)             counts the tenant's connections; made by the first of them
 //   packets, bytes, connections (in : limit)   the tenant's rates
-// table bridge mvm: a frame comes in by a tap of ours only with its slot's MAC and IPv4 address, as IPv4 or as ARP.
+// table bridge mvm: a frame comes in by a tap of ours only with its slot's MAC and IPv4 address, as IPv4 without options or as
+// ARP, and is not handed to the host's stack for an address that is closed.
 //   sources  (tap . MAC . address)
+//   closed   (address)        as above
 // Proven by: tests/net/packets_test.cc (each rule taken away is seen), tests/net/rule_test.cc.
 #pragma once
 
@@ -20,6 +23,9 @@
 namespace mvm::net {
 
 inline constexpr const char* kTable = "mvm";
+// Connections of one tenant at once, so that none fills the host's table (net.netfilter.nf_conntrack_max). The kernel walks a
+// tenant's list up to once a tick, which is what keeps this from being larger.
+inline constexpr std::uint32_t kMostConnections = 8192;
 
 // nftables works in one transaction from begin to end: all of it or nothing.
 void begin_transaction(Batch& batch);

@@ -77,6 +77,18 @@ TEST_F(Bridge, IsFinishedWhereAHalfMadeOneOfOursIsThere) {
   EXPECT_TRUE(shell("ip address show br-tenant-3").contains("10.240.3.1/24"));
 }
 
+// Strict on the bridge and loose for all is loose: a tenant could send as somebody outside, past the dead end.
+TEST_F(Bridge, IsNotMadeWhereTheHostLoosensTheReversePath) {
+  shell("echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter");
+  const std::string before = whole_state();
+  const wire::Answer answer = run(bridge_task(Op::kMake, 3));
+  EXPECT_EQ(Errc::kUnsupported, answer.error.code);
+  EXPECT_TRUE(answer.error.on.contains("rp_filter")) << answer.error.on;
+  EXPECT_EQ(before, whole_state());
+  shell("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter");
+  make(bridge_task(Op::kMake, 3));
+}
+
 TEST_F(Bridge, IsNotMadeOverAForeignLinkOfThatName) {
   shell("ip link add br-tenant-3 type bridge");
   const std::string before = whole_state();

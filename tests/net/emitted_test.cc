@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
+#include <linux/fib_rules.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
@@ -20,6 +21,7 @@
 #include "base/owned.h"
 #include "broker/net/elements.h"
 #include "broker/net/links.h"
+#include "broker/net/routing.h"
 #include "broker/net/ruleset.h"
 
 namespace mvm::net {
@@ -133,6 +135,45 @@ TEST(Emitted, ADeletionNamesTheLinkByIndexAlone) {
   EXPECT_TRUE(attributes<ifinfomsg>(message).empty());
 }
 
+TEST(Emitted, ARoutingRuleIsExclusiveAndDecodesAsWhatWasMeant) {
+  std::vector<PolicyRule> rules = shared_rules({0x0af00000, 12});
+  rules.push_back(bridge_rule(4095));
+  Batch batch;
+  for (const RouteChange change : {RouteChange::kAdd, RouteChange::kRemove})
+    for (const PolicyRule& rule : rules) put_policy_rule(batch, change, rule);
+  const auto all = messages(batch);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const bool add = i < rules.size();
+    EXPECT_EQ(add ? RTM_NEWRULE : RTM_DELRULE, all[i]->nlmsg_type);
+    EXPECT_EQ(NLM_F_REQUEST | NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_EXCL : 0), all[i]->nlmsg_flags);
+    const auto decoded = decode_policy_rule({static_cast<const std::uint8_t*>(mnl_nlmsg_get_payload(all[i])), mnl_nlmsg_get_payload_len(all[i])});
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(rules[i % rules.size()], *decoded) << i;
+  }
+  const Attrs last = attributes<fib_rule_hdr>(all[rules.size() - 1]);
+  EXPECT_STREQ("br-tenant-4095", mnl_attr_get_str(last.at(FRA_IIFNAME)));
+  EXPECT_EQ(7'174'095U, mnl_attr_get_u32(last.at(FRA_TABLE)));
+}
+
+TEST(Emitted, ARouteNamesItsTableAndIsADeadEndOrTheBridges) {
+  Batch batch;
+  put_route(batch, RouteChange::kAdd, dead_end(3, {0x0af00000, 12}));
+  put_route(batch, RouteChange::kAdd, own_subnet(3, {0x0af00300, 24}, 7));
+  const auto both = messages(batch);
+  for (const nlmsghdr* message : both) {
+    EXPECT_EQ(RTM_NEWROUTE, message->nlmsg_type);
+    EXPECT_EQ(RT_TABLE_UNSPEC, header<rtmsg>(message).rtm_table) << "too small for ours";
+    EXPECT_EQ(7'170'003U, mnl_attr_get_u32(attributes<rtmsg>(message).at(RTA_TABLE)));
+  }
+  EXPECT_EQ(RTN_BLACKHOLE, header<rtmsg>(both[0]).rtm_type);
+  EXPECT_EQ(12, header<rtmsg>(both[0]).rtm_dst_len);
+  EXPECT_EQ(htonl(0x0af00000), mnl_attr_get_u32(attributes<rtmsg>(both[0]).at(RTA_DST)));
+  EXPECT_FALSE(attributes<rtmsg>(both[0]).contains(RTA_OIF));
+  EXPECT_EQ(RTN_UNICAST, header<rtmsg>(both[1]).rtm_type);
+  EXPECT_EQ(RT_SCOPE_LINK, header<rtmsg>(both[1]).rtm_scope);
+  EXPECT_EQ(7U, mnl_attr_get_u32(attributes<rtmsg>(both[1]).at(RTA_OIF)));
+}
+
 std::string_view payload(const nlattr* attribute) {
   return {static_cast<const char*>(mnl_attr_get_payload(attribute)), mnl_attr_get_payload_len(attribute)};
 }
@@ -176,14 +217,14 @@ TEST(Emitted, ARangeInAConcatenationHasBothEnds) {
 
 TEST(Emitted, ARangeOfAddressesIsAFirstOneAndTheOneBehindUnlessThereIsNone) {
   Batch batch;
-  put_closed(batch, Change::kAdd, {0x0a000000, 8});
+  put_closed(batch, Change::kAdd, kClosed, {0x0a000000, 8});
   const auto both = messages(batch);
   ASSERT_EQ(2U, both.size());
   EXPECT_EQ((std::string_view{"\x0b\0\0\0", 4}), payload(nested(element(both[1]).at(NFTA_SET_ELEM_KEY)).at(NFTA_DATA_VALUE)));
   EXPECT_EQ(NFT_SET_ELEM_INTERVAL_END, ntohl(mnl_attr_get_u32(element(both[1]).at(NFTA_SET_ELEM_FLAGS))));
   Batch open;
-  put_closed(open, Change::kAdd, {224U << 24, 8});
-  put_closed(open, Change::kAdd, {0xff000000, 8});
+  put_closed(open, Change::kAdd, kClosedAtTaps, {224U << 24, 8});
+  put_closed(open, Change::kAdd, kClosedAtTaps, {0xff000000, 8});
   EXPECT_EQ(3U, messages(open).size());
 }
 
@@ -216,7 +257,9 @@ TEST(Emitted, TheTablesAreExclusiveAndTheSetsHaveTheShapesOfTheirKeys) {
       const Owned<nftnl_set, &nftnl_set_free> set(nftnl_set_alloc());
       ASSERT_EQ(0, nftnl_set_nlmsg_parse(message, set.get()));
       const std::string name = nftnl_set_get_str(set.get(), NFTNL_SET_NAME);
-      const auto* shape = *std::ranges::find_if(kShapes, [&](const SetShape* one) { return name == one->name; });
+      const auto* shape = *std::ranges::find_if(kShapes, [&](const SetShape* one) {
+        return name == one->name && one->family == header<nfgenmsg>(message).nfgen_family;
+      });
       EXPECT_EQ(shape->key_length, nftnl_set_get_u32(set.get(), NFTNL_SET_KEY_LEN)) << name;
       EXPECT_EQ(shape->flags, nftnl_set_get_u32(set.get(), NFTNL_SET_FLAGS)) << name;
     }

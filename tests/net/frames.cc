@@ -79,6 +79,23 @@ Frame arp_request(const Ends& ends) {
   return ethernet(ends.source_mac, kBroadcast, 0x0806, arp);
 }
 
+Frame with_option(const Frame& frame, const Frame& option) {
+  Frame ip(frame.begin() + kEthernet, frame.begin() + kEthernet + kIpv4);
+  put(ip, option);
+  ip[0] = static_cast<std::uint8_t>(0x40 | ip.size() / 4);
+  const std::uint32_t length = get(ip, 2, 2) + static_cast<std::uint32_t>(option.size());
+  ip[2] = static_cast<std::uint8_t>(length >> 8);
+  ip[3] = static_cast<std::uint8_t>(length);
+  ip[10] = ip[11] = 0;
+  const std::uint16_t sum = checksum(ip);
+  ip[10] = static_cast<std::uint8_t>(sum >> 8);
+  ip[11] = static_cast<std::uint8_t>(sum);
+  Frame made(frame.begin(), frame.begin() + kEthernet);
+  put(made, ip);
+  made.insert(made.end(), frame.begin() + kEthernet + kIpv4, frame.end());
+  return made;
+}
+
 Frame tagged(const Frame& frame, std::uint16_t vlan) {
   Frame made(frame.begin(), frame.begin() + 12);
   put16(made, 0x8100);

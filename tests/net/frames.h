@@ -25,6 +25,8 @@ struct Ends {
 [[nodiscard]] Frame udp_frame(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port);
 [[nodiscard]] Frame arp_request(const Ends& ends);  // the sender in ARP is the sender of the frame
 [[nodiscard]] Frame ethernet(const Mac& source, const Mac& target, std::uint16_t type, const Frame& payload);
+// An IPv4 frame without options, with that one; its length is a multiple of 4.
+[[nodiscard]] Frame with_option(const Frame& frame, const Frame& option);
 // The frame with an 802.1Q tag.
 [[nodiscard]] Frame tagged(const Frame& frame, std::uint16_t vlan);
 

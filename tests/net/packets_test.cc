@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/derived.h"
+#include "broker/net/ruleset.h"
 #include "broker/net/tun.h"
 #include "tests/net/frames.h"
 #include "tests/net/net_fixture.h"
@@ -134,15 +135,57 @@ TEST_F(Packets, AcrossTenantsAreDroppedAndWithoutTheRulesWouldPass) {
   make(rule_task(Op::kMake, kOne, lang::kEgressNat));
   make(rule_task(Op::kMake, kOther, lang::kEgressNat));
   EXPECT_FALSE(reaches_stranger()) << "with egress for both";
+}
+
+// Routing and nftables, each alone and neither: two mechanisms that do not know each other.
+TEST_F(Packets, AcrossTenantsAreStoppedByRoutingAloneAndByTheRulesAlone) {
+  shell("ip route add 192.0.2.66 dev up0");  // so that the reverse path has something to find
+  const std::uint32_t target = address(kOther, 3);
+  const auto crosses = [&](int wait) {
+    bool seen = false;
+    // Of its own address, of another's, of another tenant's, of nobody's.
+    for (const std::uint32_t source : {address(kOne, 3), address(kOne, 9), address(kOther, 9), kElsewhere, kOutside + 57}) {
+      a_->send(udp_frame({instance_mac(kOne, 3), instance_mac(kOne, 1), source, target}, 1, kPort));
+      seen |= stranger_->first(udp_to(target), wait).has_value();
+    }
+    return seen;
+  };
+  EXPECT_FALSE(crosses(kNever)) << "with both";
+  shell("nft delete table bridge mvm; nft delete table inet mvm");
+  EXPECT_FALSE(crosses(kNever)) << "by routing alone";
+  shell("for p in 71 72 74 75; do ip rule del pref $p; done; ip rule del pref 73; ip rule del pref 73");
+  EXPECT_TRUE(crosses(kSoon / 10)) << "this test could not see a leak";
+}
+
+TEST_F(Packets, AcrossTenantsAreStoppedByTheRulesWithoutRouting) {
+  shell("for p in 71 72 74 75; do ip rule del pref $p; done; ip rule del pref 73; ip rule del pref 73");
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  make(rule_task(Op::kMake, kOther, lang::kEgressNat));
+  EXPECT_FALSE(reaches_stranger());
   shell("nft flush chain inet mvm from; nft flush chain inet mvm to");
+  EXPECT_FALSE(reaches_stranger()) << "not stopped at the tap";
+  shell("nft flush set bridge mvm closed");
   EXPECT_TRUE(reaches_stranger(kSoon)) << "this test could not see a leak";
+}
+
+// The dead end is for what is from the cluster; that a tenant cannot send as somebody outside of it is the reverse path's.
+TEST_F(Packets, FromAddressesOutsideOfItsSubnetAreStoppedByTheReversePathAlone) {
+  const Frame spoofed = udp_frame({instance_mac(kOne, 3), instance_mac(kOne, 1), kElsewhere, address(kOther, 3)}, 1, kPort);
+  shell("nft delete table bridge mvm; nft delete table inet mvm");
+  a_->send(spoofed);
+  EXPECT_FALSE(stranger_->first(udp_to(address(kOther, 3)), kNever));
+  shell("echo 0 > /proc/sys/net/ipv4/conf/br-tenant-3/rp_filter; echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter");
+  a_->send(spoofed);
+  EXPECT_TRUE(stranger_->first(udp_to(address(kOther, 3)), kSoon)) << "this test could not see one that crossed";
 }
 
 TEST_F(Packets, AcrossTenantsAreDroppedEvenAsAnswers) {
   make(rule_task(Op::kMake, kOne, lang::kEgressNat));
   make(rule_task(Op::kMake, kOther, lang::kEgressNat));
   // With the rule for the one direction gone, a connection of the other's own making is established; its answers are not.
-  shell("nft insert rule inet mvm from iifname br-tenant-4 oifname br-tenant-3 accept");
+  // So is the dead end: the rules alone are what is looked at.
+  shell("nft insert rule inet mvm from iifname br-tenant-4 oifname br-tenant-3 accept; ip rule del pref 73; ip rule del pref 73; ip rule del pref 74; "
+        "nft flush set bridge mvm closed");
   stranger_->send(udp_frame({instance_mac(kOther, 3), instance_mac(kOther, 1), address(kOther, 3), address(kOne, 3)}, kPort, 1));
   ASSERT_TRUE(a_->first([](const Frame& frame) { return read_udp(frame).has_value(); }, kSoon));
   EXPECT_FALSE(reaches_stranger());
@@ -166,6 +209,11 @@ TEST_F(Packets, ToTheHostAreDroppedAtAnyOfItsAddresses) {
     EXPECT_FALSE(listener.hears()) << ipv4_to_string(target);
   }
   shell("nft flush chain inet mvm input");
+  for (const std::uint16_t net : {kOne, kOther}) {
+    a_->send(udp_frame(routed(gateway_address(subnet_of(net))), 1, kPort));
+    EXPECT_FALSE(listener.hears()) << "the gateway of net " << net << ": not stopped at the tap";
+  }
+  shell("nft flush set bridge mvm closed");
   a_->send(udp_frame(routed(gateway_address(subnet_of(kOne))), 1, kPort));
   EXPECT_TRUE(listener.hears()) << "this test could not see a packet that got through";
 }
@@ -212,6 +260,11 @@ TEST_F(Packets, ToTheClusterAndToMetadataStayInsideWithEgressNat) {
   EXPECT_FALSE(gets_out(kMetadata));
   EXPECT_TRUE(gets_out(kElsewhere));
   shell("nft flush set inet mvm closed");
+  EXPECT_FALSE(gets_out(other_node)) << "not stopped at the tap";
+  EXPECT_FALSE(gets_out(kMetadata)) << "not stopped at the tap";
+  shell("nft flush set bridge mvm closed");
+  EXPECT_FALSE(gets_out(other_node)) << "not stopped by routing";
+  shell("ip rule del pref 73; ip rule del pref 73; ip rule del pref 74");
   EXPECT_TRUE(gets_out(other_node)) << "this test could not see one that left";
   EXPECT_TRUE(gets_out(kMetadata)) << "this test could not see one that left";
 }
@@ -255,6 +308,34 @@ TEST_F(Packets, AreLimitedInNumberAndInLengthAndInNewConnections) {
   EXPECT_LE(passed, 250);
 }
 
+TEST_F(Packets, OfOneConnectionAreOneNewConnectionHoweverMany) {
+  wire::Task limited = rule_task(Op::kMake, kOne, lang::kEgressNat);
+  limited.statement.numbers[lang::field_index(lang::Word::kRule, "cps")] = 10;
+  make(limited);
+  for (int i = 0; i < 100; ++i) a_->send(udp_frame(routed(kOutside), 100, kPort));
+  EXPECT_EQ(100, uplink_->count(udp_to(kOutside), 300));
+}
+
+// What one tenant opens does not fill the host's table.
+TEST_F(Packets, OpenSoManyConnectionsAtOnceAndNoMore) {
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  const auto connections = [] { return std::stoul(shell("cat /proc/sys/net/netfilter/nf_conntrack_count")); };
+  const auto open = [&](std::uint32_t target) {
+    for (std::uint32_t port = 0; port < kMostConnections + 200; ++port) a_->send(udp_frame(routed(target), static_cast<std::uint16_t>(port), kPort));
+  };
+  open(kOutside);
+  EXPECT_LE(connections(), kMostConnections + 1);  // one may be the test's own
+  EXPECT_GE(connections(), kMostConnections - 8) << "the kernel counts some twice until it looks again";
+  make(rule_task(Op::kMake, kOther, lang::kEgressNat));
+  stranger_->send(udp_frame({instance_mac(kOther, 3), instance_mac(kOther, 1), address(kOther, 3), kElsewhere}, 1, kPort));
+  EXPECT_GT(uplink_->count(udp_to(kOutside), kNever), 0) << "makes room in the uplink's queue";
+  stranger_->send(udp_frame({instance_mac(kOther, 3), instance_mac(kOther, 1), address(kOther, 3), kElsewhere}, 2, kPort));
+  EXPECT_TRUE(uplink_->first(udp_to(kElsewhere), kSoon)) << "another tenant is not stopped by it";
+  shell("nft flush set inet mvm flows");
+  open(kElsewhere);
+  EXPECT_GT(connections(), kMostConnections + 100) << "this test could not see more";
+}
+
 struct Forgery {
   const char* what;
   Frame frame;
@@ -275,6 +356,9 @@ TEST_F(Packets, ThatAreForgedAreDroppedAtTheTap) {
       {"another's address", udp_frame({own, target, address(kOne, 9), honest.target}, 1, kPort)},
       {"another's MAC and address", udp_frame({instance_mac(kOne, 9), target, address(kOne, 9), honest.target}, 1, kPort)},
       {"the gateway's address", udp_frame({own, target, gateway, honest.target}, 1, kPort)},
+      {"a source route", with_option(udp_frame(honest, 1, kPort), {131, 7, 4, 10, 240, 4, 3, 0})},  // RFC 791: LSRR
+      {"an option", with_option(udp_frame(honest, 1, kPort), {1, 1, 1, 0})},
+      {"DHCP served by a guest", udp_frame(honest, 67, 68)},
       {"gratuitous ARP for the gateway", gratuitous},
       {"ARP with another MAC inside", other_mac_inside},
       {"ARP for another's address", arp_request({own, target, address(kOne, 9), honest.target})},
@@ -292,7 +376,8 @@ TEST_F(Packets, ThatAreForgedAreDroppedAtTheTap) {
   }
   shell("nft flush chain bridge mvm prerouting");
   for (const Forgery& forgery : forgeries) {
-    if (forgery.frame[0] == 0x01) continue;  // the guard of a bridge port takes those, too
+    // The guard of a bridge port takes the one, too, and br_netfilter the other, where it is loaded.
+    if (forgery.frame[0] == 0x01 || forgery.what == std::string_view("a source route")) continue;
     const auto same = [&](const Frame& frame) { return frame.size() >= 14 && std::equal(frame.begin() + 6, frame.begin() + 12, forgery.frame.begin() + 6); };
     a_->send(forgery.frame);
     EXPECT_TRUE(b_->first(same, kSoon)) << "this test could not see " << forgery.what;

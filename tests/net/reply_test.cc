@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/netconf.h>
@@ -193,6 +194,50 @@ TEST(Elements, AreMalformedWhereOneDoesNotFit) {
                                                 attribute(NFTA_LIST_ELEM, attribute(NFTA_SET_ELEM_KEY, broken)))));
 }
 
+Buffer rule_body(const Buffer& attributes, fib_rule_hdr header = {.family = AF_INET, .dst_len = 12, .src_len = 24, .tos = 0, .table = 254, .res1 = 0, .res2 = 0, .action = FR_ACT_TO_TBL, .flags = FIB_RULE_INVERT | 8}) {
+  Buffer body;
+  put(body, header);
+  return body + attributes;
+}
+
+TEST(PolicyRules, HaveTheirSelectorsAndWhereTheyLead) {
+  const auto rule = decode_policy_rule(rule_body(
+      attribute_of(FRA_PRIORITY, std::uint32_t{73}) + text(FRA_IIFNAME, "br-tenant-3") + attribute_of(FRA_TABLE, std::uint32_t{7'170'003}) +
+      attribute_of(FRA_SRC, htonl(0x0af00300)) + attribute_of(FRA_DST, htonl(0x0af00000)) + attribute_of(FRA_PROTOCOL, std::uint8_t{109})));
+  ASSERT_TRUE(rule) << rule.error().message();
+  EXPECT_EQ((PolicyRule{73, FR_ACT_TO_TBL, 109, true, "br-tenant-3", {0x0af00300, 24}, {0x0af00000, 12}, 7'170'003, 0}), *rule);
+  EXPECT_EQ(254U, decode_policy_rule(rule_body({}))->table) << "a table below 256 stands in the header too";
+  EXPECT_EQ(75U, decode_policy_rule(rule_body(attribute_of(FRA_GOTO, std::uint32_t{75})))->target);
+}
+
+TEST(PolicyRules, AreMalformedWhereAPartDoesNotFit) {
+  EXPECT_FALSE(decode_policy_rule(Buffer(11, 2)));
+  EXPECT_FALSE(decode_policy_rule(rule_body({}, {.family = AF_INET6, .dst_len = 0, .src_len = 0, .tos = 0, .table = 0, .res1 = 0, .res2 = 0, .action = 0, .flags = 0})));
+  EXPECT_FALSE(decode_policy_rule(rule_body({}, {.family = AF_INET, .dst_len = 33, .src_len = 0, .tos = 0, .table = 0, .res1 = 0, .res2 = 0, .action = 0, .flags = 0})));
+  EXPECT_FALSE(decode_policy_rule(rule_body({}, {.family = AF_INET, .dst_len = 0, .src_len = 33, .tos = 0, .table = 0, .res1 = 0, .res2 = 0, .action = 0, .flags = 0})));
+  EXPECT_FALSE(decode_policy_rule(rule_body(Buffer{200, 0, 0, 0})));
+}
+
+Buffer route_body(const Buffer& attributes, std::uint8_t family = AF_INET, std::uint8_t bits = 12) {
+  Buffer body;
+  put(body, rtmsg{family, bits, 0, 0, 252, 109, 0, RTN_BLACKHOLE, 0});
+  return body + attributes;
+}
+
+TEST(Routes, HaveTheirTableTypeAndTarget) {
+  const auto route = decode_route(route_body(attribute_of(RTA_TABLE, std::uint32_t{7'170'003}) + attribute_of(RTA_DST, htonl(0x0af00000)) +
+                                             attribute_of(RTA_OIF, std::uint32_t{9})));
+  ASSERT_TRUE(route) << route.error().message();
+  EXPECT_EQ((Route{7'170'003, RTN_BLACKHOLE, 109, {0x0af00000, 12}, 9}), *route);
+}
+
+TEST(Routes, AreMalformedWhereAPartDoesNotFit) {
+  EXPECT_FALSE(decode_route(Buffer(11, 2)));
+  EXPECT_FALSE(decode_route(route_body({}, AF_INET6)));
+  EXPECT_FALSE(decode_route(route_body({}, AF_INET, 33)));
+  EXPECT_FALSE(decode_route(route_body(Buffer{200, 0, 0, 0})));
+}
+
 TEST(Forwarding, IsReadAndNotGuessed) {
   const Buffer header(4, 0);
   EXPECT_TRUE(*decode_forwarding(header + attribute_of(NETCONFA_FORWARDING, std::uint32_t{1})));
@@ -200,6 +245,8 @@ TEST(Forwarding, IsReadAndNotGuessed) {
   EXPECT_EQ(Errc::kNotFound, decode_forwarding(header).error().code);
   EXPECT_EQ(Errc::kNotFound, decode_forwarding(header + attribute(NETCONFA_FORWARDING, {1})).error().code);
   EXPECT_EQ(Errc::kMalformed, decode_forwarding(Buffer(3, 0)).error().code);
+  EXPECT_EQ(2U, *decode_reverse_path(header + attribute_of(NETCONFA_FORWARDING, std::uint32_t{1}) + attribute_of(NETCONFA_RP_FILTER, std::uint32_t{2})));
+  EXPECT_EQ(Errc::kNotFound, decode_reverse_path(header + attribute_of(NETCONFA_FORWARDING, std::uint32_t{1})).error().code);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// docs/net-rules.md shows the rules as they are: what nft lists, for the example on the page.
+// docs/net-rules.md shows the rules as they are: what nft and ip list, for the example on the page.
 #include <fstream>
 #include <sstream>
 
@@ -10,7 +10,7 @@ namespace {
 using wire::Op;
 using RulesPage = InANamespace;
 
-TEST_F(RulesPage, ShowsWhatNftLists) {
+TEST_F(RulesPage, ShowsWhatNftAndIpList) {
   shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
   make(bridge_task(Op::kMake, 3));
   make(bridge_task(Op::kMake, 4));
@@ -22,7 +22,8 @@ TEST_F(RulesPage, ShowsWhatNftLists) {
   std::ifstream page(MVM_RULES_PAGE);
   std::stringstream text;
   text << page.rdbuf();
-  EXPECT_TRUE(text.str().contains("```\n" + shell("nft -s list ruleset") + "```\n")) << shell("nft -s list ruleset");
+  for (const char* command : {"nft -s list ruleset", "ip rule", "ip route show table 7170003 | sed 's/ linkdown//'"})
+    EXPECT_TRUE(text.str().contains("```\n" + shell(command) + "```\n")) << shell(command);
 }
 
 }  // namespace
