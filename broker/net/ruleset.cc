@@ -103,6 +103,7 @@ void put_forwarding_rules(Batch& batch) {
   inet("from", "across tenants").meta(NFT_META_OIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NF_DROP).put(batch);
   inet("from", "IPv4 alone").meta(NFT_META_NFPROTO).compare_u8(Match::kNotEqual, NFPROTO_IPV4).verdict(NF_DROP).put(batch);
   inet("from", "other nodes' tenants, and nobody's").meta(NFT_META_NFPROTO).compare_u8(Match::kEqual, NFPROTO_IPV4).payload(kDestination).in_set(kClosed.name).verdict(NF_DROP).put(batch);
+  inet("from", "of no connection: it would leave unmasked and uncounted").ct_state(NF_CT_STATE_INVALID_BIT).verdict(NF_DROP).put(batch);
   inet("from", "over packets a second").meta(NFT_META_IIFNAME).limit_of(kPackets.name).verdict(NF_DROP).put(batch);
   inet("from", "over bytes a second").meta(NFT_META_IIFNAME).limit_of(kBytes.name).verdict(NF_DROP).put(batch);
   inet("from", "over new connections a second").ct_unconfirmed().meta(NFT_META_IIFNAME).limit_of(kConnections.name).verdict(NF_DROP).put(batch);

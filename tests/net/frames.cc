@@ -37,8 +37,14 @@ std::uint32_t get(const Frame& frame, std::size_t at, std::size_t size) {
 std::uint16_t checksum(const Frame& header) {
   std::uint32_t sum = 0;
   for (std::size_t i = 0; i + 1 < header.size(); i += 2) sum += get(header, i, 2);
+  if (header.size() % 2 != 0) sum += std::uint32_t{header.back()} << 8;
   while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<std::uint16_t>(~sum);
+}
+
+void set16(Frame& frame, std::size_t at, std::uint16_t value) {
+  frame[at] = static_cast<std::uint8_t>(value >> 8);
+  frame[at + 1] = static_cast<std::uint8_t>(value);
 }
 
 }  // namespace
@@ -52,22 +58,58 @@ Frame ethernet(const Mac& source, const Mac& target, std::uint16_t type, const F
   return frame;
 }
 
-Frame udp_frame(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port) {
-  Frame ip = {0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0};
-  const std::uint32_t length = static_cast<std::uint32_t>(kIpv4 + kUdp) + ends.payload;
-  ip[2] = static_cast<std::uint8_t>(length >> 8);
-  ip[3] = static_cast<std::uint8_t>(length);
+Frame ipv4_frame(const Ends& ends, std::uint8_t protocol, const Frame& payload, std::uint16_t fragment) {
+  Frame ip = {0x45, 0};
+  put16(ip, static_cast<std::uint32_t>(kIpv4 + payload.size()));
+  put16(ip, 0x6d76);
+  put16(ip, fragment);
+  ip.push_back(64);
+  ip.push_back(protocol);
+  put16(ip, 0);
   put32(ip, ends.source);
   put32(ip, ends.target);
-  const std::uint16_t sum = checksum(ip);
-  ip[10] = static_cast<std::uint8_t>(sum >> 8);
-  ip[11] = static_cast<std::uint8_t>(sum);
-  put16(ip, source_port);
-  put16(ip, target_port);
-  put16(ip, static_cast<std::uint32_t>(kUdp) + ends.payload);
-  put16(ip, 0);  // no checksum
-  ip.resize(ip.size() + ends.payload, 0x6d);
+  set16(ip, 10, checksum(ip));
+  put(ip, payload);
   return ethernet(ends.source_mac, ends.target_mac, 0x0800, ip);
+}
+
+Frame icmp_echo(const Frame& data) {
+  Frame icmp = {8, 0, 0, 0, 0x6d, 0x76, 0, 1};
+  put(icmp, data);
+  set16(icmp, 2, checksum(icmp));
+  return icmp;
+}
+
+Frame tcp_syn(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port, const Frame& data) {
+  Frame tcp;
+  put16(tcp, source_port);
+  put16(tcp, target_port);
+  put32(tcp, 1);  // sequence
+  put32(tcp, 0);
+  put(tcp, Frame{0x50, 0x02, 0x10, 0x00, 0, 0, 0, 0});  // header of 5 words, SYN, window
+  put(tcp, data);
+  Frame pseudo;
+  put32(pseudo, ends.source);
+  put32(pseudo, ends.target);
+  put16(pseudo, 6);
+  put16(pseudo, static_cast<std::uint32_t>(tcp.size()));
+  put(pseudo, tcp);
+  set16(tcp, 16, checksum(pseudo));
+  return tcp;
+}
+
+Frame udp(std::uint16_t source_port, std::uint16_t target_port, const Frame& data) {
+  Frame made;
+  put16(made, source_port);
+  put16(made, target_port);
+  put16(made, static_cast<std::uint32_t>(kUdp + data.size()));
+  put16(made, 0);  // no checksum
+  put(made, data);
+  return made;
+}
+
+Frame udp_frame(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port) {
+  return ipv4_frame(ends, 17, udp(source_port, target_port, Frame(ends.payload, 0x6d)));
 }
 
 Frame arp_request(const Ends& ends) {
@@ -83,13 +125,9 @@ Frame with_option(const Frame& frame, const Frame& option) {
   Frame ip(frame.begin() + kEthernet, frame.begin() + kEthernet + kIpv4);
   put(ip, option);
   ip[0] = static_cast<std::uint8_t>(0x40 | ip.size() / 4);
-  const std::uint32_t length = get(ip, 2, 2) + static_cast<std::uint32_t>(option.size());
-  ip[2] = static_cast<std::uint8_t>(length >> 8);
-  ip[3] = static_cast<std::uint8_t>(length);
-  ip[10] = ip[11] = 0;
-  const std::uint16_t sum = checksum(ip);
-  ip[10] = static_cast<std::uint8_t>(sum >> 8);
-  ip[11] = static_cast<std::uint8_t>(sum);
+  set16(ip, 2, static_cast<std::uint16_t>(get(ip, 2, 2) + option.size()));
+  set16(ip, 10, 0);
+  set16(ip, 10, checksum(ip));
   Frame made(frame.begin(), frame.begin() + kEthernet);
   put(made, ip);
   made.insert(made.end(), frame.begin() + kEthernet + kIpv4, frame.end());

@@ -23,6 +23,12 @@ struct Ends {
 };
 
 [[nodiscard]] Frame udp_frame(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port);
+// IPv4 with that protocol and payload; `fragment` is the header's word of flags and offset.
+[[nodiscard]] Frame ipv4_frame(const Ends& ends, std::uint8_t protocol, const Frame& payload, std::uint16_t fragment = 0);
+// With right checksums: an echo request, a segment with SYN; `data` behind the header.
+[[nodiscard]] Frame icmp_echo(const Frame& data);
+[[nodiscard]] Frame tcp_syn(const Ends& ends, std::uint16_t source_port, std::uint16_t target_port, const Frame& data);
+[[nodiscard]] Frame udp(std::uint16_t source_port, std::uint16_t target_port, const Frame& data);  // without one
 [[nodiscard]] Frame arp_request(const Ends& ends);  // the sender in ARP is the sender of the frame
 [[nodiscard]] Frame ethernet(const Mac& source, const Mac& target, std::uint16_t type, const Frame& payload);
 // An IPv4 frame without options, with that one; its length is a multiple of 4.
