@@ -1,6 +1,7 @@
 #include "broker/net/dispatch.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace mvm::net {
@@ -38,7 +39,29 @@ Status unmake(Kernel& kernel, const wire::Task& task) {
   }
 }
 
+bool removes_a_tap(const wire::Task& task) { return task.op == wire::Op::kUnmake && task.statement.word == lang::Word::kTap; }
+
+// Those at the front that remove taps, as far as they are sound; what is not, its own task says.
+std::vector<CheckedRemoval> taps_removed_first(std::span<const wire::Task> tasks) {
+  std::vector<CheckedRemoval> taps;
+  for (const wire::Task& task : tasks) {
+    if (!removes_a_tap(task)) break;
+    if (Result<CheckedRemoval> tap = CheckedRemoval::from(task)) taps.push_back(*tap);
+  }
+  return taps;
+}
+
 }  // namespace
+
+std::vector<wire::Answer> dispatch_all(Kernel& kernel, const std::vector<wire::Task>& tasks) {
+  std::vector<wire::Answer> answers;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (removes_a_tap(tasks[i]) && (i == 0 || !removes_a_tap(tasks[i - 1])))
+      unmake_links_at_once(kernel, taps_removed_first(std::span(tasks).subspan(i)));
+    for (wire::Answer& one : dispatch(kernel, tasks[i])) answers.push_back(std::move(one));
+  }
+  return answers;
+}
 
 std::vector<wire::Answer> pages(std::uint64_t seq, const std::vector<wire::Item>& items) {
   std::vector<wire::Answer> answers;

@@ -105,7 +105,7 @@ Status find_taps(Kernel& kernel, Finds& finds) {
     const auto bridge = finds.bridge_index.find(tap->net);
     const bool own = bridge != finds.bridge_index.end() && link.master == bridge->second;
     const bool guarded = finds.taps.contains({tap->net, tap->slot});
-    finds.taps[{tap->net, tap->slot}] = own && guarded && (link.flags & IFF_UP) != 0;
+    finds.taps[{tap->net, tap->slot}] = own && guarded && link.group == kLinkGroup && (link.flags & IFF_UP) != 0;
   }
   return {};
 }

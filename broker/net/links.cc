@@ -11,6 +11,7 @@
 #include <net/if.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 namespace mvm::net {
@@ -162,6 +163,20 @@ void put_forwarding_entry(Batch& batch, std::uint32_t port, const std::string& n
 void put_delete(Batch& batch, std::uint32_t index, const std::string& name) {
   nlmsghdr* message = batch.add(RTM_DELLINK, NLM_F_ACK, {"delete the link", name});
   extra<ifinfomsg>(message)->ifi_index = static_cast<int>(index);
+}
+
+void put_leaving(Batch& batch, std::uint32_t index, const std::string& name) {
+  // Index 0 would mean all links of the group that is named.
+  if (index == 0) std::abort();
+  nlmsghdr* message = batch.add(RTM_NEWLINK, NLM_F_ACK, {"take the tap out of use", name});
+  extra<ifinfomsg>(message)->ifi_index = static_cast<int>(index);
+  mnl_attr_put_u32(message, IFLA_GROUP, kLeavingGroup);
+}
+
+void put_delete_leaving(Batch& batch) {
+  nlmsghdr* message = batch.add(RTM_DELLINK, NLM_F_ACK, {"delete the links of the group", std::to_string(kLeavingGroup)});
+  extra<ifinfomsg>(message);
+  mnl_attr_put_u32(message, IFLA_GROUP, kLeavingGroup);
 }
 
 Result<std::optional<Link>> find_link(Socket& route, const std::string& name) {

@@ -23,7 +23,11 @@ namespace mvm::net {
 inline constexpr std::uint32_t kLinkGroup = 0x6d766d;
 inline constexpr const char* kLinkAlias = "mvm";  // the same, for people: `ip link show`
 
-[[nodiscard]] inline bool is_ours(const Link& link) { return link.group == kLinkGroup; }
+// Taps of ours that go at once: the kernel deletes a whole group in one step, and waits once for all who still read them.
+// The rules drop whatever comes in by one.
+inline constexpr std::uint32_t kLeavingGroup = kLinkGroup + 1;
+
+[[nodiscard]] inline bool is_ours(const Link& link) { return link.group == kLinkGroup || link.group == kLeavingGroup; }
 
 using Mac = std::array<std::uint8_t, 6>;
 
@@ -43,6 +47,9 @@ void put_address(Batch& batch, std::uint32_t index, const std::string& name, std
 // Frames to `mac` go to this port of its bridge, for good.
 void put_forwarding_entry(Batch& batch, std::uint32_t port, const std::string& name, const Mac& mac);
 void put_delete(Batch& batch, std::uint32_t index, const std::string& name);
+// Into kLeavingGroup; then all that is in it deleted.
+void put_leaving(Batch& batch, std::uint32_t index, const std::string& name);
+void put_delete_leaving(Batch& batch);
 
 // The link of that name, or nothing where there is none.
 [[nodiscard]] Result<std::optional<Link>> find_link(Socket& route, const std::string& name);

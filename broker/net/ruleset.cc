@@ -95,6 +95,7 @@ constexpr PayloadPart kDestination{Header::kNetwork, 16, 4};  // RFC 791
 constexpr unsigned kSecondName = kNamePart / 4;               // register behind one interface name
 
 void put_forwarding_rules(Batch& batch) {
+  inet("forward", "from a tap that is being removed").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLeavingGroup).verdict(NF_DROP).put(batch);
   inet("forward", "from a tenant").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NFT_GOTO, "from").put(batch);
   inet("forward", "to a tenant").meta(NFT_META_OIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NFT_GOTO, "to").put(batch);
 
@@ -119,6 +120,7 @@ void put_forwarding_rules(Batch& batch) {
 
 void put_host_rules(Batch& batch) {
   inet("input", "to the host").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NF_DROP).put(batch);
+  inet("input", "from a tap that is being removed").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLeavingGroup).verdict(NF_DROP).put(batch);
   inet("nat", "egress leaves as the host")
       .meta(NFT_META_NFPROTO).compare_u8(Match::kEqual, NFPROTO_IPV4)
       .meta(NFT_META_OIFGROUP).compare_u32(Match::kNotEqual, kLinkGroup)
@@ -148,6 +150,7 @@ constexpr std::array<std::uint8_t, 6> kReserved = {0x01, 0x80, 0xc2, 0, 0, 0};  
 // already taken it out.
 void put_frame_rules(Batch& batch) {
   bridge("prerouting", "from a tap").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NFT_GOTO, "guard").put(batch);
+  bridge("prerouting", "from a tap that is being removed").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLeavingGroup).verdict(NF_DROP).put(batch);
   bridge("guard", "IPv4 with options, source routes among them")
       .payload(kEtherType).compare(Match::kEqual, kIpv4)
       .payload(kFirstOfHeader).mask(kHeaderLength).compare_u8(Match::kNotEqual, kNoOptions).verdict(NF_DROP).put(batch);
@@ -165,6 +168,7 @@ void put_frame_rules(Batch& batch) {
       .meta(NFT_META_IIFNAME).payload(kSourceMac, kMacRegister).payload(kArpSenderAddress, kAddressRegister).in_set(kSources.name)
       .payload(kArpSenderMac, kMacRegister).in_set(kSources.name).verdict(NF_ACCEPT).put(batch);
   bridge("guard", "all else").verdict(NF_DROP).put(batch);
+  bridge("input", "from a tap that is being removed").meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLeavingGroup).verdict(NF_DROP).put(batch);
   // Frames to the reserved addresses go to the host past prerouting (br_handle_frame).
   bridge("input", "bridge protocols from a tap")
       .meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup)

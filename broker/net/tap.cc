@@ -110,4 +110,17 @@ Status unmake_tap(Kernel& kernel, const CheckedRemoval& tap) {
   return remove_source(kernel.nft, tap);
 }
 
+// No error of it is told: each tap is looked at again, alone, by who is to remove it.
+void unmake_links_at_once(Kernel& kernel, std::span<const CheckedRemoval> taps) {
+  Batch leaving;
+  for (const CheckedRemoval& tap : taps) {
+    const std::string name = tap_name(tap.net(), tap.slot());
+    const Result<std::optional<Link>> found = find_link(kernel.route, name);
+    if (found && *found && is_our_tap(**found)) put_leaving(leaving, (*found)->index, name);
+  }
+  if (leaving.count() < 2) return;
+  (void)kernel.route.run(leaving).has_value();
+  (void)request(kernel.route, put_delete_leaving).has_value();
+}
+
 }  // namespace mvm::net

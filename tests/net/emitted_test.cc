@@ -174,6 +174,19 @@ TEST(Emitted, ARouteNamesItsTableAndIsADeadEndOrTheBridges) {
   EXPECT_EQ(7U, mnl_attr_get_u32(attributes<rtmsg>(both[1]).at(RTA_OIF)));
 }
 
+TEST(Emitted, ADeletionOfAGroupNamesTheLeavingOneAlone) {
+  Batch batch;
+  put_leaving(batch, 7, "tn3i5");
+  put_delete_leaving(batch);
+  const auto both = messages(batch);
+  EXPECT_EQ(RTM_NEWLINK, both[0]->nlmsg_type);
+  EXPECT_EQ(7, header<ifinfomsg>(both[0]).ifi_index);
+  EXPECT_EQ(RTM_DELLINK, both[1]->nlmsg_type);
+  EXPECT_EQ(0, header<ifinfomsg>(both[1]).ifi_index);
+  for (const nlmsghdr* message : both) EXPECT_EQ(kLeavingGroup, mnl_attr_get_u32(attributes<ifinfomsg>(message).at(IFLA_GROUP)));
+  EXPECT_NE(kLinkGroup, kLeavingGroup);
+}
+
 std::string_view payload(const nlattr* attribute) {
   return {static_cast<const char*>(mnl_attr_get_payload(attribute)), mnl_attr_get_payload_len(attribute)};
 }

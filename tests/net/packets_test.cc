@@ -299,6 +299,13 @@ TEST_F(Packets, ThatAreForgedAreDroppedAtTheTap) {
   }
 }
 
+TEST_F(Packets, FromATapThatIsBeingRemovedAreDropped) {
+  shell("ip link set tn3i3 group " + std::to_string(kLeavingGroup));
+  EXPECT_FALSE(passes_within());
+  shell("nft flush chain bridge mvm prerouting");
+  EXPECT_TRUE(passes_within()) << "this test could not see one that passed";
+}
+
 // A bridge hands frames to the reserved addresses to its port's own stack (br_handle_frame): to most of them past the hook
 // `input`, to that of LLDP past no hook at all, so that only the rules for what comes in by a link of ours are left.
 TEST_F(Packets, ToTheReservedMulticastAddressesDoNotReachTheHost) {

@@ -172,6 +172,71 @@ TEST_F(Tap, IsUndoneWhereTheBridgeIsFull) {
   EXPECT_EQ(before, shell("ip -br link; nft list ruleset"));
 }
 
+class Taps : public Tap {
+ protected:
+  void SetUp() override {
+    Tap::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    before_ = whole_state();
+    for (std::uint32_t slot = 3; slot < 23; ++slot) make(tap_task(Op::kMake, 3, slot));
+  }
+  std::vector<wire::Task> removals(std::uint32_t from, std::uint32_t to) {
+    std::vector<wire::Task> tasks;
+    for (std::uint32_t slot = from; slot < to; ++slot) tasks.push_back(tap_task(Op::kUnmake, 3, slot));
+    return tasks;
+  }
+  std::string before_;
+};
+
+TEST_F(Taps, ThatAreRemovedSideBySideLeaveNothing) {
+  const std::vector<wire::Answer> answers = dispatch_all(kernel(), removals(3, 23));
+  EXPECT_EQ(20U, answers.size());
+  for (const wire::Answer& answer : answers) EXPECT_TRUE(answer.ok) << answer.error.message();
+  EXPECT_EQ(before_, whole_state());
+}
+
+TEST_F(Taps, ThatAreRemovedSideBySideLeaveTheOthers) {
+  for (const wire::Answer& answer : dispatch_all(kernel(), removals(5, 20))) EXPECT_TRUE(answer.ok);
+  const auto items = inventory_items();
+  std::vector<std::uint32_t> left;
+  for (const wire::Item& item : items)
+    if (item.word == lang::Word::kTap && item.alive) left.push_back(item.slot);
+  EXPECT_EQ((std::vector<std::uint32_t>{3, 4, 20, 21, 22}), left);
+}
+
+TEST_F(Taps, ThatAreRemovedSideBySideAreEachAnsweredAlsoWhereOneIsNoneOfOurs) {
+  shell("ip link set tn3i7 group 0; ip link del tn3i8");
+  std::vector<wire::Task> tasks = removals(6, 10);
+  tasks[0].place.net = 4096;
+  tasks.push_back(inventory_task());
+  const std::vector<wire::Answer> answers = dispatch_all(kernel(), tasks);
+  ASSERT_EQ(5U, answers.size());
+  EXPECT_FALSE(answers[0].ok) << "a net that is none";
+  EXPECT_TRUE(answers[1].ok && answers[2].ok && answers[3].ok && answers[4].ok);
+  EXPECT_TRUE(shell("ip link show tn3i7").contains("tn3i7")) << "foreign";
+  EXPECT_FALSE(shell("ip -br link").contains("tn3i9"));
+}
+
+// That it is one step for all is seen by what else is in their group.
+TEST_F(Taps, ThatAreRemovedSideBySideGoByTheirGroup) {
+  shell("ip link set tn3i22 group " + std::to_string(kLeavingGroup));
+  for (const wire::Answer& answer : dispatch_all(kernel(), removals(3, 4))) EXPECT_TRUE(answer.ok);
+  EXPECT_TRUE(shell("ip -br link").contains("tn3i22")) << "one alone has no need of it";
+  for (const wire::Answer& answer : dispatch_all(kernel(), removals(4, 6))) EXPECT_TRUE(answer.ok);
+  EXPECT_FALSE(shell("ip -br link").contains("tn3i22"));
+}
+
+// A death between the two steps leaves a tap in that group: not whole, and swept; or made again, and whole.
+TEST_F(Taps, ThatWereLeavingAreFoundAndSweptOrMadeAgain) {
+  shell("ip link set tn3i22 group " + std::to_string(kLeavingGroup));
+  EXPECT_FALSE(inventory_items().back().alive);
+  make(tap_task(Op::kMake, 3, 22));
+  EXPECT_TRUE(inventory_items().back().alive);
+  shell("ip link set tn3i22 group " + std::to_string(kLeavingGroup));
+  make(tap_task(Op::kUnmake, 3, 22));
+  EXPECT_FALSE(shell("ip -br link").contains("tn3i22"));
+}
+
 TEST_F(Tap, RemovesTheRulesWhenItWasTheLastThingOfOurs) {
   make(tap_task(Op::kMake, 3, 5));
   shell("ip link del br-tenant-3");
