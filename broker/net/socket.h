@@ -1,6 +1,6 @@
 // A netlink socket: sends a batch and reads what the kernel answers to each of its messages. Owns the descriptor and its
 // receive buffer. Touches the kernel only through that descriptor, which is opened before the process is locked.
-// Proven by: tests/net/socket_test.cc (kernel).
+// Proven by: tests/net/socket_test.cc, tests/net/socket_fault_test.cc (kernel).
 #pragma once
 
 #include <cstdint>
