@@ -19,6 +19,7 @@ void add_plan_commands(CLI::App& app, Context& context);
 void add_text_commands(CLI::App& app, Context& context);   // policy, projection, state fmt; grammar; primitives
 void add_key_commands(CLI::App& app, Context& context);    // keygen, sign, verify
 void add_host_commands(CLI::App& app, Context& context);   // state, watch, preflight, audit
+void add_net_commands(CLI::App& app, Context& context);    // net verify
 void add_completion_command(CLI::App& app);
 
 // Prints the error of a text and gives its exit code.

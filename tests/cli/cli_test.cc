@@ -114,7 +114,7 @@ TEST_F(Mvm, KeysSignAndVerify) {
 
 TEST_F(Mvm, EveryCommandHasAnExample) {
   for (const char* command : {"plan make", "plan check", "plan fmt", "plan show", "plan diff", "plan apply", "state", "watch", "preflight",
-                              "audit verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "completion"}) {
+                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "completion"}) {
     const Ran help = run(std::string(command) + " --help");
     EXPECT_EQ(help.exit, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  mvm " + std::string(command)), std::string::npos) << command << "\n" << help.out;

@@ -1,0 +1,44 @@
+// What there should be, from hostd's state: tenants, their bridges, taps and rules. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "policy-lang/statement.h"
+
+namespace mvm::verify {
+
+struct Tenant {
+  Name name;
+  std::uint16_t net = 0;
+  bool has_bridge = false;
+  Subnet subnet;
+  std::optional<std::uint64_t> egress;  // of its rule; none: no rule, and so no way out
+  std::set<std::uint32_t> slots;        // of its taps
+};
+
+struct Expected {
+  std::map<std::uint16_t, Tenant> tenants;  // by net
+  std::optional<Subnet> cidr;               // the cluster's, where the node's policy was given
+
+  // kMalformed: not a state or not a policy; a tap without its bridge.
+  [[nodiscard]] static Result<Expected> from(const lang::Document& state, const lang::Document* policy);
+  [[nodiscard]] const Tenant* tenant(std::uint16_t net) const {
+    const auto found = tenants.find(net);
+    return found == tenants.end() ? nullptr : &found->second;
+  }
+};
+
+// What a link's name makes it, whether or not it should be there.
+struct Named {
+  std::uint16_t net = 0;
+  std::optional<std::uint32_t> slot;  // of a tap; none: a bridge
+};
+[[nodiscard]] std::optional<Named> read_name(std::string_view name);
+
+}  // namespace mvm::verify

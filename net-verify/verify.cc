@@ -1,0 +1,19 @@
+#include "net-verify/verify.h"
+
+#include <algorithm>
+
+#include "net-verify/check/structure.h"
+#include "net-verify/walk/walker.h"
+
+namespace mvm::verify {
+
+Report verify(const Snapshot& snapshot, const Expected& expected, std::optional<std::uint16_t> only) {
+  Report report;
+  check_structure(snapshot, expected, report);
+  Walker(snapshot, expected).run(report);
+  if (only)
+    std::erase_if(report.findings, [&](const Finding& finding) { return !finding.nets.empty() && std::ranges::find(finding.nets, *only) == finding.nets.end(); });
+  return report;
+}
+
+}  // namespace mvm::verify

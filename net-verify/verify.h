@@ -1,0 +1,15 @@
+// The whole question: what was read against what there should be. Pure.
+#pragma once
+
+#include <optional>
+
+#include "net-verify/model/expected.h"
+#include "net-verify/model/snapshot.h"
+#include "net-verify/report.h"
+
+namespace mvm::verify {
+
+// Of one tenant where a net is given: what it is about, or its taps reach, or reaches it.
+[[nodiscard]] Report verify(const Snapshot& snapshot, const Expected& expected, std::optional<std::uint16_t> only = std::nullopt);
+
+}  // namespace mvm::verify

@@ -1,0 +1,143 @@
+#include "net-verify/walk/evaluate.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter_bridge.h>
+
+#include <algorithm>
+
+#include "net-verify/walk/rule_run.h"
+
+namespace mvm::verify {
+namespace {
+
+bool translating(const Chain& chain) {
+  return std::ranges::any_of(chain.rules, [](const Rule& rule) {
+    return std::ranges::any_of(rule.exprs, [](const Expr& expr) {
+      return expr.kind == ExprKind::kSourceNat || expr.kind == ExprKind::kDestinationNat || expr.kind == ExprKind::kRedirect;
+    });
+  });
+}
+
+void append(std::vector<Packets>& to, std::vector<Packets> more) {
+  to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+constexpr std::uint8_t kIp = 2, kArp = 3, kNetdev = 5, kBridge = 7, kIp6 = 10, kInet = 1;  // NFPROTO_*
+constexpr std::uint32_t kInetIngress = 5;                                                    // NF_INET_INGRESS
+
+}  // namespace
+
+Evaluator::Evaluator(const Snapshot& snapshot) : snapshot_(snapshot) {
+  for (const Chain& chain : snapshot.chains) {
+    chains_[{chain.family, chain.table, chain.name}] = &chain;
+    if (chain.hook) bases_.push_back(&chain);
+    translates_ = translates_ || translating(chain);
+  }
+  for (const Set& set : snapshot.sets) sets_[{set.family, set.table, set.name}] = &set;
+  std::ranges::stable_sort(bases_, {}, [](const Chain* chain) { return chain->hook->priority; });
+}
+
+const Set* Evaluator::set(const Chain& chain, const std::string& name) const {
+  const auto found = sets_.find({chain.family, chain.table, name});
+  return found == sets_.end() ? nullptr : found->second;
+}
+
+std::vector<const Chain*> Evaluator::chains_at(const Place& place) const {
+  std::vector<const Chain*> here;
+  for (const Chain* chain : bases_) {
+    const Hook& hook = *chain->hook;
+    const Link* device = place.hook == 0 ? place.in : place.out;  // NF_NETDEV_INGRESS, NF_NETDEV_EGRESS
+    const bool on_device = device != nullptr && std::ranges::find(hook.devices, device->name) != hook.devices.end();
+    bool meets = false;
+    switch (place.protocol) {
+      case kNetdev:
+        meets = on_device && ((chain->family == kNetdev && hook.number == place.hook) ||
+                              (chain->family == kInet && hook.number == kInetIngress && place.hook == 0));
+        break;
+      case kIp: meets = (chain->family == kIp || chain->family == kInet) && hook.number == place.hook; break;
+      case kIp6: meets = (chain->family == kIp6 || chain->family == kInet) && hook.number == place.hook; break;
+      case kArp:
+      case kBridge: meets = chain->family == place.protocol && hook.number == place.hook; break;
+      default: break;
+    }
+    if (meets) here.push_back(chain);
+  }
+  return here;
+}
+
+void Evaluator::bound(std::vector<Packets>& packets) {
+  if (packets.size() <= kMaxBoxes) return;
+  Packets around = packets.front();
+  for (const Packets& one : packets) around.box = around.box.hull(one.box);
+  packets = {around.doubted("more kinds of packets than are told apart")};
+}
+
+Evaluator::Ended Evaluator::run_chain(const Chain& chain, const Place& place, std::vector<Packets> packets, int depth) {
+  Ended ended;
+  if (depth > kMaxJumps) {
+    cannot_tell(name_of(chain, nullptr) + ": jumps too deep");
+    return {packets, packets};
+  }
+  for (const Rule& rule : chain.rules) {
+    std::vector<Packets> next;
+    for (const Packets& one : packets) {
+      RuleResult result = RuleRun(*this, chain, rule, place).run(one);
+      append(next, std::move(result.on));
+      for (Decided& decided : result.decided) {
+        const std::int32_t code = decided.verdict.code;
+        if (code == NF_DROP || code == NF_STOLEN) continue;
+        if (code == NF_ACCEPT) {
+          ended.accepted.push_back(decided.packets.then("accept", &chain, &rule));
+        } else if (code == NFT_RETURN) {
+          ended.passed.push_back(decided.packets.then("return", &chain, &rule));
+        } else if (code == NFT_JUMP || code == NFT_GOTO) {
+          const auto target = chains_.find({chain.family, chain.table, decided.verdict.chain});
+          if (target == chains_.end()) {
+            cannot_tell(name_of(chain, &rule) + ": it jumps to \"" + decided.verdict.chain + "\", which is not there");
+            continue;
+          }
+          const char* verb = code == NFT_JUMP ? "jump " : "goto ";
+          Ended below = run_chain(*target->second, place, {decided.packets.then(verb + decided.verdict.chain, &chain, &rule)}, depth + 1);
+          append(ended.accepted, std::move(below.accepted));
+          append(code == NFT_JUMP ? next : ended.passed, std::move(below.passed));
+        } else if (code == NFT_BREAK) {
+          next.push_back(decided.packets);
+        } else {  // a queue: user space decides
+          ended.accepted.push_back(decided.packets.doubted(name_of(chain, &rule) + ": a program decides").then("queue", &chain, &rule));
+        }
+      }
+    }
+    bound(next);
+    bound(ended.accepted);
+    bound(ended.passed);
+    packets = std::move(next);
+    if (packets.empty()) return ended;
+  }
+  append(ended.passed, std::move(packets));
+  return ended;
+}
+
+std::vector<Packets> Evaluator::run_base(const Chain& chain, const Place& place, std::vector<Packets> packets) {
+  std::vector<Packets> untouched;
+  // Only a connection's first packet meets a nat chain; the others are turned as it was, or not at all.
+  if (chain.hook->type == "nat")
+    for (const Packets& one : packets)
+      for (const Box& box : without(one.box, {Box().with(Field::kState, kNew)})) untouched.push_back(one.in(box));
+  Ended ended = run_chain(chain, place, std::move(packets), 0);
+  if (chain.hook->accept)
+    for (const Packets& one : ended.passed) ended.accepted.push_back(one.then("policy accept", &chain));
+  append(ended.accepted, std::move(untouched));
+  return std::move(ended.accepted);
+}
+
+std::vector<Packets> Evaluator::run(const Place& place, std::vector<Packets> packets) {
+  for (const Chain* chain : chains_at(place)) {
+    if (packets.empty()) return packets;
+    packets = run_base(*chain, place, std::move(packets));
+    bound(packets);
+  }
+  return packets;
+}
+
+}  // namespace mvm::verify

@@ -1,0 +1,67 @@
+// What nftables does to packets at a hook: every base chain there, in order, rule by rule and expression by expression.
+// An over-approximation: a packet that the kernel lets through is in the answer. What is in the answer and has no doubt, the
+// kernel lets through, for some choice of what the sender chooses. Pure.
+// Follows the kernel's net/netfilter/nf_tables_core.c, nft_{cmp,range,bitwise,byteorder,lookup,payload,meta,ct}.c.
+// Proven by: tests/net-verify/differential_test.cc (against a slow evaluator of single packets), evaluate_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "net-verify/model/snapshot.h"
+#include "net-verify/walk/packets.h"
+
+namespace mvm::verify {
+
+// Boxes that may be on their way at once; above it they are taken for one box around them all, with a doubt.
+inline constexpr std::size_t kMaxBoxes = 4096;
+inline constexpr int kMaxJumps = 16;  // NFT_JUMP_STACK_SIZE
+
+// Where packets are: the hook, and the links that a rule may ask about.
+struct Place {
+  std::uint8_t protocol = 0;  // NFPROTO_*: of the hook, as `meta nfproto` says it
+  std::uint32_t hook = 0;
+  const Link* in = nullptr;
+  const Link* out = nullptr;
+  const Link* in_bridge = nullptr;   // masters of those, where the hook is a bridge's
+  const Link* out_bridge = nullptr;
+};
+
+class Evaluator {
+ public:
+  explicit Evaluator(const Snapshot& snapshot);
+
+  // The packets that are still there behind the hook.
+  [[nodiscard]] std::vector<Packets> run(const Place& place, std::vector<Packets> packets);
+  // Whether any chain translates addresses.
+  [[nodiscard]] bool translates() const { return translates_; }
+  // What was met on a path and is not modelled: the answer is then worth nothing.
+  [[nodiscard]] const std::set<std::string>& cannot_tell() const { return cannot_tell_; }
+  void cannot_tell(std::string why) { cannot_tell_.insert(std::move(why)); }
+
+ private:
+  friend class RuleRun;
+  struct Ended {
+    std::vector<Packets> accepted;  // by a verdict: the base chain is done with them
+    std::vector<Packets> passed;    // on to whoever called the chain
+  };
+  [[nodiscard]] Ended run_chain(const Chain& chain, const Place& place, std::vector<Packets> packets, int depth);
+  [[nodiscard]] std::vector<Packets> run_base(const Chain& chain, const Place& place, std::vector<Packets> packets);
+  [[nodiscard]] std::vector<const Chain*> chains_at(const Place& place) const;
+  [[nodiscard]] const Set* set(const Chain& chain, const std::string& name) const;
+  void bound(std::vector<Packets>& packets);
+
+  using Key = std::tuple<std::uint8_t, std::string, std::string>;
+  const Snapshot& snapshot_;
+  std::map<Key, const Chain*> chains_;
+  std::map<Key, const Set*> sets_;
+  std::vector<const Chain*> bases_;  // by priority
+  std::set<std::string> cannot_tell_;
+  bool translates_ = false;
+};
+
+}  // namespace mvm::verify

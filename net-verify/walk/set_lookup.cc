@@ -1,0 +1,120 @@
+#include "net-verify/walk/set_lookup.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+
+#include "net-verify/walk/evaluate.h"
+
+namespace mvm::verify {
+namespace {
+
+struct Range {
+  Data low, high;
+  const Element* element;
+};
+
+Data one_less(Data value) {
+  for (auto byte = value.rbegin(); byte != value.rend(); ++byte)
+    if ((*byte)-- != 0) break;
+  return value;
+}
+
+// Starts and ends of ranges, each an element: an end is the first key behind its range.
+std::vector<Range> ranges_of(const Set& set) {
+  std::vector<const Element*> sorted;
+  for (const Element& element : set.elements)
+    if (!element.catch_all) sorted.push_back(&element);
+  std::ranges::stable_sort(sorted, [](const Element* a, const Element* b) {
+    if (a->key != b->key) return a->key < b->key;
+    return a->interval_end && !b->interval_end;
+  });
+  std::vector<Range> ranges;
+  const Element* open = nullptr;
+  const auto close = [&](Data last) {
+    if (open != nullptr) ranges.push_back({open->key, std::move(last), open});
+    open = nullptr;
+  };
+  for (const Element* element : sorted) {
+    close(one_less(element->key));
+    if (!element->interval_end) open = element;
+  }
+  close(Data(set.key_length, 0xff));
+  return ranges;
+}
+
+// Each part of the key in its own range; parts begin at whole registers.
+Condition within_parts(const Set& set, const Element& element, const Box& box, std::span<const Byte> key) {
+  Condition all{{box}, Certainty::kExact};
+  const Data& high = element.key_end.empty() ? element.key : element.key_end;
+  std::size_t at = 0;
+  for (const std::uint32_t length : set.parts) {
+    if (at + length > key.size() || at + length > element.key.size() || at + length > high.size()) return {{box}, Certainty::kUnknown};
+    std::vector<Box> holds;
+    for (const Box& one : all.holds) {
+      const auto part = [&](const Data& data) { return Constant(data).subspan(at, length); };
+      const bool point = std::ranges::equal(part(element.key), part(high));
+      const Condition met = point ? equals(one, key.subspan(at, length), part(high))
+                                  : between(one, key.subspan(at, length), part(element.key), part(high));
+      holds.insert(holds.end(), met.holds.begin(), met.holds.end());
+      all.certainty = std::max(all.certainty, met.certainty);
+    }
+    if (holds.empty()) return {};
+    all.holds = std::move(holds);
+    at += (length + 3) / 4 * 4;
+  }
+  return all;
+}
+
+class Search {
+ public:
+  explicit Search(const Box& box) { found_.missed = {box}; }
+
+  template <class Meet>
+  void element(const Element& element, Meet meet) {
+    if (found_.too_many) return;
+    std::vector<Box> left;
+    for (const Box& box : found_.missed) {
+      const Condition met = meet(box);
+      for (const Box& inside : met.holds) found_.hits.push_back({inside, &element, met.certainty});
+      if (met.certainty != Certainty::kExact || met.holds.empty()) left.push_back(box);
+      else std::ranges::copy(without(box, met.holds), std::back_inserter(left));
+    }
+    found_.missed = std::move(left);
+    found_.too_many = found_.missed.size() > kMaxBoxes || found_.hits.size() > kMaxBoxes;
+  }
+
+  void catch_all(const Element& element) {
+    for (const Box& box : found_.missed) found_.hits.push_back({box, &element, Certainty::kExact});
+    found_.missed.clear();
+  }
+
+  [[nodiscard]] Found take() { return std::move(found_); }
+
+ private:
+  Found found_;
+};
+
+}  // namespace
+
+Found find_in(const Set& set, const Box& box, std::span<const Byte> key) {
+  Search search(box);
+  const bool intervals = (set.flags & NFT_SET_INTERVAL) != 0;
+  if (intervals && set.parts.size() < 2) {
+    for (const Range& range : ranges_of(set))
+      if (range.low.size() == key.size() && range.high.size() == key.size())
+        search.element(*range.element, [&](const Box& one) { return between(one, key, range.low, range.high); });
+  } else {
+    for (const Element& element : set.elements) {
+      if (element.catch_all || element.key.size() != key.size()) continue;
+      search.element(element, [&](const Box& one) {
+        return intervals ? within_parts(set, element, one, key) : equals(one, key, element.key);
+      });
+    }
+  }
+  for (const Element& element : set.elements)
+    if (element.catch_all) search.catch_all(element);
+  return search.take();
+}
+
+}  // namespace mvm::verify
