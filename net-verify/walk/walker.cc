@@ -30,6 +30,8 @@ std::vector<Packets> only(const std::vector<Packets>& packets, Field field, Inte
   return made;
 }
 
+bool to_a_group(const Box& box) { return kReserved.contains(box.of(Field::kTargetMac)); }
+
 std::vector<Packets> of_type(const std::vector<Packets>& packets, std::uint64_t type) { return only(packets, Field::kType, {type, type}); }
 
 }  // namespace
@@ -177,6 +179,7 @@ void Walker::ipv4(const Link& in, const std::vector<Packets>& packets, Source& s
   for (const Packets& one : arrived)
     for (Routed& routed : routing_.route(in, one, evaluator_)) {
       if (routed.fate == Fate::kHost) deliver(in, kIp, std::move(routed.packets), source);
+      else if (to_a_group(routed.packets.box)) continue;  // what is not sent to the host's own MAC is not forwarded (ip_forward)
       else if (snapshot_.setting(in.name, "forwarding", 1) != 0) forward(in, *routed.out, kIp, std::move(routed.packets), source);
     }
 }
@@ -189,7 +192,7 @@ void Walker::ipv6(const Link& in, const std::vector<Packets>& packets, Source& s
   if (snapshot_.setting("all", "forwarding6", 0) == 0) return;
   for (const Link& out : snapshot_.links)
     for (const Packets& one : arrived)
-      if (&out != &in) forward(in, out, kIp6, one.doubted("routes of IPv6 are not modelled").then("IPv6: to " + out.name), source);
+      if (&out != &in && !to_a_group(one.box)) forward(in, out, kIp6, one.doubted("routes of IPv6 are not modelled").then("IPv6: to " + out.name), source);
 }
 
 void Walker::deliver(const Link& in, std::uint8_t protocol, Packets packets, Source& source) {

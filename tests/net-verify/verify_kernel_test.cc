@@ -75,11 +75,182 @@ TEST_F(Node, AsItIsMadeIsSound) {
   EXPECT_EQ(3U, report.taps);
 }
 
-TEST_F(Node, WhoseForwardingRulesAreGoneLetsTenantsReachEachOther) {
-  breaks("nft flush chain inet mvm from; nft flush chain inet mvm to", "other-tenant", "tenant net 4 is reached from tenant net 3");
+// What keeps tenants apart: nftables' forwarding, the bridges' own rule, and routing. Each alone is enough.
+constexpr const char* kNoForwarding = "nft flush chain inet mvm from; nft add rule inet mvm from accept; nft flush chain inet mvm to";
+constexpr const char* kNoBridgeRule = "nft flush chain bridge mvm input; nft add rule bridge mvm input accept";
+constexpr const char* kNoRouting = "ip rule | sed -n 's/^\\(7[0-9]\\):.*/\\1/p' | while read p; do ip rule del pref $p; done";
+
+TEST_F(Node, KeepsTenantsApartByRoutingAlone) {
+  shell(std::string(kNoForwarding) + "; " + kNoBridgeRule);
+  const Report report = look();
+  EXPECT_FALSE(has(report, "other-tenant")) << text(report);
 }
 
-TEST_F(Node, WhoseInputRuleIsGoneIsReachedItself) { breaks("nft flush chain inet mvm input", "host"); }
+TEST_F(Node, KeepsTenantsApartByRulesAlone) {
+  shell(kNoRouting);
+  const Report report = look();
+  EXPECT_EQ(Answer::kSound, report.answer()) << text(report);
+}
+
+TEST_F(Node, WithNeitherRulesNorRoutingLetsTenantsReachEachOther) {
+  breaks(std::string(kNoForwarding) + "; " + kNoBridgeRule + "; " + kNoRouting, "other-tenant", "tenant net 4 is reached from tenant net 3");
+  const Report report = look();
+  const auto finding = std::ranges::find(report.findings, "other-tenant", &Finding::check);
+  ASSERT_NE(report.findings.end(), finding);
+  EXPECT_EQ("sent into tn3i3", finding->path.front());
+  EXPECT_EQ("out by br-tenant-4", finding->path.back());
+  const auto field = [&](const std::string& name) {
+    for (const auto& [key, value] : finding->packet)
+      if (key == name) return value;
+    return std::string();
+  };
+  EXPECT_EQ("10.240.3.3", field("ip saddr"));
+  EXPECT_TRUE(field("ip daddr").starts_with("10.240.4.")) << text(report);
+}
+
+TEST_F(Node, WhoseInputRuleIsGoneIsReachedItself) { breaks("nft flush chain inet mvm input", "host", "the host is reached from tenant net 3"); }
+
+TEST_F(Node, WithARuleBeforeOursThatAcceptsIsReached) {
+  breaks("nft insert rule inet mvm input iifname br-tenant-3 tcp dport 22 accept", "host");
+  const Report report = look();
+  const auto finding = std::ranges::find(report.findings, "host", &Finding::check);
+  ASSERT_NE(report.findings.end(), finding);
+  EXPECT_TRUE(text(report).contains("dport=22")) << text(report);
+}
+
+TEST_F(Node, WhoseGuardIsGoneLetsFramesThroughThatAreNotTheSlots) { breaks("nft flush chain bridge mvm prerouting", "forged", "tn3i3"); }
+
+TEST_F(Node, WithASourceTooManyLetsForgedFramesThrough) {
+  breaks("nft add element bridge mvm sources '{ tn3i3 . 06:6d:00:30:00:03 . 10.240.3.9 }'", "forged", "tn3i3");
+  EXPECT_TRUE(text(look()).contains("10.240.3.9"));
+}
+
+TEST_F(Node, WithIpv6BeforeTheGuardLetsItThrough) { breaks("nft insert rule bridge mvm guard ether type ip6 accept", "forged"); }
+
+TEST_F(Node, WithVlanTagsBeforeTheGuardLetsThemThrough) { breaks("nft insert rule bridge mvm guard ether type vlan accept", "forged"); }
+
+TEST_F(Node, WhoseTapLeftTheGroupIsNotGuarded) { breaks("ip link set tn3i3 group 0", "forged", "tn3i3"); }
+
+TEST_F(Node, WhoseBridgeLeftTheGroupIsReached) { breaks("ip link set br-tenant-3 group 0", "host"); }
+
+TEST_F(Node, WithEgressForWhoHasNoneLetsPacketsOut) {
+  breaks("nft add element inet mvm egress '{ br-tenant-4 : accept }'", "outside", "tenant net 4 has no egress");
+}
+
+TEST_F(Node, WhoseClosedSetIsEmptyAndThatDoesNotRouteReachesOtherNodes) {
+  breaks(std::string("nft flush set inet mvm closed; nft flush set bridge mvm closed; ") + kNoRouting, "cluster", "up0");
+}
+
+TEST_F(Node, WithAnotherTenantsTapOnABridge) { breaks("ip link set tn4i3 master br-tenant-3", "port", "another tenant's bridge"); }
+
+TEST_F(Node, WithAnotherTenantsTapOnABridgeIsReachedThroughIt) {
+  breaks("ip link set tn4i3 master br-tenant-3", "other-tenant", "tenant net 4 is reached from tenant net 3");
+}
+
+TEST_F(Node, WithATapOffItsBridge) { breaks("ip link set tn3i3 nomaster", "tap", "on no bridge"); }
+
+TEST_F(Node, WithATapThatIsDown) { breaks("ip link set tn3i3 down", "tap", "is down"); }
+
+TEST_F(Node, WithATapThatIsGone) { breaks("ip link del tn3i3", "tap", "is not there"); }
+
+TEST_F(Node, WithATapThatTheStateDoesNotKnow) {
+  breaks("ip tuntap add tn3i9 mode tap; ip link set tn3i9 master br-tenant-3 up", "unknown", "tn3i9");
+}
+
+TEST_F(Node, WithAForeignPort) { breaks("ip link set up0 master br-tenant-3", "port", "up0 (tun)"); }
+
+TEST_F(Node, WithAVethOnABridge) {
+  breaks("ip link add stray0 type veth peer name stray1; ip link set stray0 master br-tenant-3 up; ip link set stray1 up", "port", "stray0 (veth)");
+}
+
+TEST_F(Node, WithAVethBetweenTwoBridgesReachesTheOther) {
+  breaks("ip link add stray0 type veth peer name stray1; ip link set stray0 master br-tenant-3 up; ip link set stray1 master br-tenant-4 up",
+         "other-tenant", "tenant net 4 is reached from tenant net 3");
+}
+
+TEST_F(Node, WithAMacvlanOnABridge) { breaks("ip link add link br-tenant-3 name sub0 type macvlan", "stacked", "br-tenant-3"); }
+
+TEST_F(Node, WithABridgeThatIsGone) { breaks("ip link del br-tenant-4", "bridge", "is not there"); }
+
+TEST_F(Node, WithABridgeThatIsDown) { breaks("ip link set br-tenant-3 down", "bridge", "is down"); }
+
+TEST_F(Node, WithABridgeOfAnotherMac) { breaks("ip link set br-tenant-3 address 02:00:00:00:00:09", "bridge", "02:00:00:00:00:09"); }
+
+TEST_F(Node, WithASpanningTree) { breaks("ip link set br-tenant-3 type bridge stp_state 1", "bridge", "spanning tree"); }
+
+TEST_F(Node, WithoutItsGateway) { breaks("ip address flush dev br-tenant-3", "address", "lacks its gateway"); }
+
+TEST_F(Node, WithASecondAddressOnABridge) { breaks("ip address add 198.51.100.1/24 dev br-tenant-3", "address", "198.51.100.1/24"); }
+
+TEST_F(Node, WithAnAddressOnATap) { breaks("ip address add 198.51.100.1/24 dev tn3i3", "address", "tn3i3"); }
+
+TEST_F(Node, WithAnAddressOfASubnetElsewhere) { breaks("ip address add 10.240.3.77/32 dev up0", "subnet", "up0"); }
+
+TEST_F(Node, WithARouteOfASubnetElsewhere) { breaks("ip route add 10.240.3.64/26 dev up0 table 99", "subnet", "10.240.3.64/26"); }
+
+TEST_F(Node, WithSettingsThatOpenIt) {
+  const struct {
+    const char *setting, *value;
+  } kBreaks[] = {{"accept_redirects", "1"}, {"send_redirects", "1"}, {"accept_source_route", "1"}, {"proxy_arp", "1"},
+                 {"proxy_arp_pvlan", "1"},  {"accept_local", "1"},   {"route_localnet", "1"},      {"rp_filter", "0"},
+                 {"arp_ignore", "0"}};
+  shell("cd /proc/sys/net/ipv4/conf/all; echo 1 > accept_source_route; echo 1 > accept_redirects; echo 0 > rp_filter");
+  for (const auto& [setting, value] : kBreaks) {
+    const std::string file = std::string("/proc/sys/net/ipv4/conf/br-tenant-3/") + setting;
+    const std::string before = shell("cat " + file);
+    breaks(std::string("echo ") + value + " > " + file, "setting", setting);
+    shell("echo " + before.substr(0, before.size() - 1) + " > " + file);
+  }
+}
+
+TEST_F(Node, WhoseRulesAreAllGone) { breaks("nft flush ruleset", "host"); }
+
+TEST_F(Node, WithADestinationThatIsTranslatedToTheHostStillDropsIt) {
+  shell("nft add table ip foreign; nft add chain ip foreign pre '{ type nat hook prerouting priority dstnat; }';"
+        "nft add rule ip foreign pre tcp dport 80 dnat to 192.0.2.1");
+  const Report report = look();
+  EXPECT_EQ(Answer::kSound, report.answer()) << text(report);
+}
+
+TEST_F(Node, WithForeignTablesThatAcceptIsStillSound) {
+  shell("nft add table inet foreign; nft add chain inet foreign f '{ type filter hook forward priority -300; policy accept; }';"
+        "nft add rule inet foreign f ct state established,related accept; nft add rule inet foreign f counter accept");
+  const Report report = look();
+  EXPECT_EQ(Answer::kSound, report.answer()) << text(report);
+}
+
+TEST_F(Node, WithAMarkThatRoutesAroundTheDeadEndIsFollowed) {
+  shell(std::string(kNoForwarding) + "; " + kNoBridgeRule);
+  shell("nft add table inet foreign; nft add chain inet foreign pre '{ type filter hook prerouting priority mangle; }';"
+        "nft add rule inet foreign pre ip daddr 10.240.4.3 meta mark set 7; ip rule add pref 50 fwmark 7 lookup main");
+  const Report report = look();
+  EXPECT_TRUE(has(report, "other-tenant")) << text(report);
+}
+
+// What is not modelled on a path is never sound.
+class CannotTell : public Node, public testing::WithParamInterface<std::pair<const char*, const char*>> {};
+
+TEST_P(CannotTell, WhereSomethingIsNotModelled) {
+  const auto& [command, words] = GetParam();
+  ASSERT_EQ(Answer::kSound, look().answer());
+  shell(command);
+  const Report report = look();
+  EXPECT_EQ(Answer::kCannotTell, report.answer()) << text(report);
+  EXPECT_TRUE(text(report).contains(words)) << text(report);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Node, CannotTell,
+    testing::Values(std::pair{"tc qdisc add dev tn3i3 clsact", "tc clsact is attached to tn3i3"},
+                    std::pair{"tc qdisc add dev br-tenant-3 ingress", "tc ingress is attached to br-tenant-3"},
+                    std::pair{"nft add table netdev foreign; nft add chain netdev foreign in '{ type filter hook ingress device tn3i3 priority 0; }';"
+                              "nft add rule netdev foreign in dup to up0",
+                              "\"dup\" is not modelled"},
+                    std::pair{"nft add table netdev foreign; nft add chain netdev foreign in '{ type filter hook ingress device tn3i3 priority 0; }';"
+                              "nft add rule netdev foreign in fwd to br-tenant-4",
+                              "\"fwd\" is not modelled"},
+                    std::pair{"nft insert rule inet mvm input socket transparent 1 accept", "DOUBT"},
+                    std::pair{"ip nexthop add id 9 blackhole; ip route add 198.51.100.0/24 nhid 9", "of a kind that is not modelled"}));
 
 }  // namespace
 }  // namespace mvm::verify
