@@ -161,19 +161,21 @@ void RuleRun::lookup(const Expr& expr, const Lot& lot) {
   if (key.empty()) return miss(lot.packets);
   const bool changes = (set->flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL)) != 0;
   const std::string why = "set " + set->name + " changes by itself";
+  const std::string unmodelled = name_of(chain_, &rule_) + ": it asks what is not modelled";
   const Found all = find_in(*set, lot.packets.box, key);
   if (all.too_many) lost("its set cuts the packets into too many kinds");
   for (const Hit& hit : all.hits) {
     Lot kept = lot;
     kept.packets = lot.packets.in(hit.box);
-    if (hit.certainty == Certainty::kUnknown) kept.packets = kept.packets.doubted(name_of(chain_, &rule_) + ": it asks what is not modelled");
+    if (hit.certainty == Certainty::kUnknown) kept.packets = kept.packets.doubted(unmodelled);
     if (changes) kept.packets = kept.packets.doubted(why);
     if (expr.invert) miss(kept.packets);
     else found(expr, kept, *hit.element);
   }
-  for (const Box& box : all.missed) {
+  for (const Miss& missed : all.missed) {
     Lot kept = lot;
-    kept.packets = lot.packets.in(box);
+    kept.packets = lot.packets.in(missed.box);
+    if (missed.certainty == Certainty::kUnknown) kept.packets = kept.packets.doubted(unmodelled);
     if (expr.invert) go_on(kept);
     else miss(kept.packets);
   }

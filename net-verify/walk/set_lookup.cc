@@ -68,24 +68,27 @@ Condition within_parts(const Set& set, const Element& element, const Box& box, s
 
 class Search {
  public:
-  explicit Search(const Box& box) { found_.missed = {box}; }
+  explicit Search(const Box& box) { found_.missed = {{box, Certainty::kExact}}; }
 
   template <class Meet>
   void element(const Element& element, Meet meet) {
     if (found_.too_many) return;
-    std::vector<Box> left;
-    for (const Box& box : found_.missed) {
-      const Condition met = meet(box);
-      for (const Box& inside : met.holds) found_.hits.push_back({inside, &element, met.certainty});
-      if (met.certainty != Certainty::kExact || met.holds.empty()) left.push_back(box);
-      else std::ranges::copy(without(box, met.holds), std::back_inserter(left));
+    std::vector<Miss> left;
+    for (const Miss& miss : found_.missed) {
+      const Condition met = meet(miss.box);
+      for (const Box& inside : met.holds) {
+        // After an element that may have met it, another's meeting it is no surer.
+        found_.hits.push_back({inside, &element, std::max(miss.certainty, met.certainty)});
+        if (met.certainty != Certainty::kExact) left.push_back({inside, std::max(miss.certainty, met.certainty)});
+      }
+      for (const Box& outside : without(miss.box, met.holds)) left.push_back({outside, miss.certainty});
     }
     found_.missed = std::move(left);
     found_.too_many = found_.missed.size() > kMaxBoxes || found_.hits.size() > kMaxBoxes;
   }
 
   void catch_all(const Element& element) {
-    for (const Box& box : found_.missed) found_.hits.push_back({box, &element, Certainty::kExact});
+    for (const Miss& miss : found_.missed) found_.hits.push_back({miss.box, &element, miss.certainty});
     found_.missed.clear();
   }
 

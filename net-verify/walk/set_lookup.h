@@ -16,9 +16,14 @@ struct Hit {
   Certainty certainty = Certainty::kExact;
 };
 
+struct Miss {
+  Box box;
+  Certainty certainty = Certainty::kExact;  // kUnknown: an element may meet it, we cannot say
+};
+
 struct Found {
   std::vector<Hit> hits;
-  std::vector<Box> missed;
+  std::vector<Miss> missed;
   bool too_many = false;  // then the answer is not to be used
 };
 
