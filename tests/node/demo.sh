@@ -121,6 +121,11 @@ if [ -z "${MVM_FIRECRACKER_DIR:-}" ]; then
 else
     say "(the guests of a real Firecracker are not told to ping)"
 fi
+if mvm --no-colour net verify; then
+    right "and no other packet can cross either, says mvm net verify of what it reads from the kernel"
+else
+    wrong "mvm net verify does not find the network sound"
+fi
 
 title "The projection changes: acme/web has one less, beta/jobs one more"
 instances | sort >"$out/running-before"
