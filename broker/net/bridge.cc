@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::uint32_t kGatewaySlot = 1;
 
-bool is_our_bridge(const Link& link) { return is_ours(link) && link.kind == "bridge"; }
-
 Key within(const std::string& name) { return Key().name(name).name(name); }
 
 // The tenant's elements, and with the first tenant the tables they are in, at once.
@@ -139,7 +137,7 @@ Status unmake_bridge(Kernel& kernel, const CheckedRemoval& bridge) {
   if (!*unused)
     if (Status gone = remove_elements(kernel, bridge); !gone) return gone;
   // Last, so that a death before it leaves what the inventory finds.
-  return remove_routing(kernel.route, bridge.net());
+  return remove_routing(kernel.route, {bridge.net()});
 }
 
 }  // namespace mvm::net

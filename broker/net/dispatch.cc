@@ -4,6 +4,8 @@
 #include <span>
 #include <utility>
 
+#include "broker/net/removal.h"
+
 namespace mvm::net {
 namespace {
 
@@ -39,26 +41,51 @@ Status unmake(Kernel& kernel, const wire::Task& task) {
   }
 }
 
-bool removes_a_tap(const wire::Task& task) { return task.op == wire::Op::kUnmake && task.statement.word == lang::Word::kTap; }
+bool is_removal(const wire::Task& task) {
+  const lang::Word word = task.statement.word;
+  return task.op == wire::Op::kUnmake && (word == lang::Word::kTap || word == lang::Word::kRule || word == lang::Word::kBridge);
+}
 
-// Those at the front that remove taps, as far as they are sound; what is not, its own task says.
-std::vector<CheckedRemoval> taps_removed_first(std::span<const wire::Task> tasks) {
-  std::vector<CheckedRemoval> taps;
-  for (const wire::Task& task : tasks) {
-    if (!removes_a_tap(task)) break;
-    if (Result<CheckedRemoval> tap = CheckedRemoval::from(task)) taps.push_back(*tap);
+// How many at the front are removals, as far as taps go before rules and bridges: then together is as one after the other.
+std::size_t removals_first(std::span<const wire::Task> tasks) {
+  std::size_t count = 0;
+  bool of_tenants = false;
+  for (; count < tasks.size() && is_removal(tasks[count]); ++count) {
+    const bool tap = tasks[count].statement.word == lang::Word::kTap;
+    if (tap && of_tenants) break;
+    of_tenants = !tap;
   }
-  return taps;
+  return count;
+}
+
+// One answer each. What is not sound, or not gone by that, its own executor says.
+std::vector<wire::Answer> remove_all(Kernel& kernel, std::span<const wire::Task> tasks) {
+  std::vector<Removal> removals;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (Result<CheckedRemoval> what = CheckedRemoval::from(tasks[i])) {
+      removals.push_back({tasks[i].statement.word, *what});
+      places.push_back(i);
+    }
+  remove_together(kernel, removals);
+  std::vector<bool> gone(tasks.size());
+  for (std::size_t i = 0; i < removals.size(); ++i) gone[places[i]] = removals[i].gone;
+  std::vector<wire::Answer> answers;
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    answers.push_back(answer(tasks[i].seq, gone[i] ? Status{} : unmake(kernel, tasks[i])));
+  return answers;
 }
 
 }  // namespace
 
 std::vector<wire::Answer> dispatch_all(Kernel& kernel, const std::vector<wire::Task>& tasks) {
   std::vector<wire::Answer> answers;
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (removes_a_tap(tasks[i]) && (i == 0 || !removes_a_tap(tasks[i - 1])))
-      unmake_links_at_once(kernel, taps_removed_first(std::span(tasks).subspan(i)));
-    for (wire::Answer& one : dispatch(kernel, tasks[i])) answers.push_back(std::move(one));
+  for (std::span<const wire::Task> rest(tasks); !rest.empty();) {
+    const std::size_t removals = removals_first(rest);
+    const bool together = removals > 1;  // one alone has no need of it
+    for (wire::Answer& one : together ? remove_all(kernel, rest.first(removals)) : dispatch(kernel, rest.front()))
+      answers.push_back(std::move(one));
+    rest = rest.subspan(together ? removals : 1);
   }
   return answers;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/derived.h"
 #include "base/owned.h"
 #include "broker/net/ruleset.h"
 
@@ -83,6 +84,10 @@ Key& Key::address(std::uint32_t host_order) {
   const std::uint32_t wire = htonl(host_order);
   part({reinterpret_cast<const std::uint8_t*>(&wire), sizeof wire}, kAddressPart);
   return *this;
+}
+
+Key source_of(std::uint16_t net, std::uint32_t slot, std::uint32_t address) {
+  return Key().name(tap_name(net, slot)).mac(instance_mac(net, slot)).address(address);
 }
 
 void put_element(Batch& batch, Change change, const SetShape& set, const Key& key) {
@@ -164,6 +169,21 @@ Result<std::vector<Element>> read_set(Socket& nft, const SetShape& set) {
   if (!read && read.error().code != Errc::kNotFound) return forward(read.error());
   if (!read) elements.clear();
   return elements;
+}
+
+Status put_remove_all(Batch& batch, Socket& nft, std::span<const SetShape* const> sets, const Names& interfaces) {
+  std::vector<std::string> limits;
+  for (const SetShape* set : sets) {
+    const Result<std::vector<Element>> elements = read_set(nft, *set);
+    if (!elements) return forward(elements.error());
+    for (const Element& element : *elements) {
+      if (!interfaces.contains(interface_of(element))) continue;
+      put_remove(batch, *set, element);
+      if (!element.object.empty()) limits.push_back(element.object);
+    }
+  }
+  for (const std::string& limit : limits) put_delete_limit(batch, limit);
+  return {};
 }
 
 std::string_view interface_of(const Element& element) {

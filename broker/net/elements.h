@@ -11,6 +11,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +60,9 @@ inline constexpr SetShape kSources{"sources", NFPROTO_BRIDGE, 0, (kIfname << 6 |
                                    kNamePart + kMacPart + kAddressPart};
 inline constexpr std::array kShapes = {&kWithin, &kClosed, &kEgress, &kAllowed, &kReplies,
                                        &kPackets, &kBytes, &kConnections, &kFlows, &kSources, &kClosedAtTaps};
+// What a rule puts in. kFlows is not of it: what is counted there goes on while the rule is replaced.
+inline constexpr std::array kOfARule = {&kEgress, &kReplies, &kAllowed, &kPackets, &kBytes, &kConnections};
+inline constexpr std::array kCounted = {&kFlows};
 
 // A key, part by part, as the rules load it into registers.
 class Key {
@@ -71,6 +77,9 @@ class Key {
   std::array<std::uint8_t, kMaxKey> bytes_{};
   std::size_t length_ = 0;
 };
+
+// Of kSources: a tap, and the MAC and address that it sends from.
+[[nodiscard]] Key source_of(std::uint16_t net, std::uint32_t slot, std::uint32_t address);
 
 enum class Change : std::uint8_t { kAdd, kRemove };
 
@@ -94,6 +103,9 @@ void put_closed(Batch& batch, Change change, const SetShape& set, const Subnet& 
 void put_never_reached(Batch& batch);
 // Removes exactly the element that was read.
 void put_remove(Batch& batch, const SetShape& set, const Element& element);
+// Removes all that those sets have for those interfaces, and then the limits that it referred to.
+using Names = std::set<std::string, std::less<>>;
+[[nodiscard]] Status put_remove_all(Batch& batch, Socket& nft, std::span<const SetShape* const> sets, const Names& interfaces);
 
 enum class LimitOf : std::uint8_t { kCount, kLength };  // of packets
 

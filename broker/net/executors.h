@@ -4,7 +4,6 @@
 // Proven by: tests/net/bridge_test.cc, tap_test.cc, rule_test.cc, inventory_test.cc, packets_test.cc.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -38,10 +37,6 @@ struct Kernel {
 [[nodiscard]] Status make_tap(Kernel& kernel, const CheckedTap& tap);
 // Also where a process has it open: its descriptor is then dead.
 [[nodiscard]] Status unmake_tap(Kernel& kernel, const CheckedRemoval& tap);
-
-// Deletes the links of those taps in one step, where there is more than one: a link alone costs a wait of tens of milliseconds
-// for all who still read it, and so do a thousand. What is left to do, and what could not be done, is unmake_tap's.
-void unmake_links_at_once(Kernel& kernel, std::span<const CheckedRemoval> taps);
 
 // Bridges, rules and taps of ours, whether whole or only a part of one (alive=false): a tap is alive on its own bridge and up.
 [[nodiscard]] Result<std::vector<wire::Item>> inventory(Kernel& kernel);

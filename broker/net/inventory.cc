@@ -87,7 +87,7 @@ Status find_bridges(Kernel& kernel, Finds& finds) {
     if (!net || !is_ours(link)) continue;
     finds.bridge_index[*net] = link.index;
     // A bridge that is up and that the rules or the routing do not know is no more whole than the other way round.
-    finds.bridges[{*net, 0U}] = in_rules.contains(*net) && routing->whole(*net, link.index) && (link.flags & IFF_UP) != 0;
+    finds.bridges[{*net, 0U}] = in_rules.contains(*net) && routing->whole(*net, link.index) && link.group == kLinkGroup && (link.flags & IFF_UP) != 0;
   }
   return {};
 }

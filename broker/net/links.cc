@@ -102,6 +102,7 @@ void put_create_bridge(Batch& batch, const std::string& name, const Mac& mac) {
 
 void put_bridge_settings(Batch& batch, const std::string& name) {
   nlmsghdr* message = change_link(batch, name, {"set up the bridge", name});
+  mnl_attr_put_u32(message, IFLA_GROUP, kLinkGroup);
   mnl_attr_put_strz(message, IFLA_IFALIAS, kLinkAlias);
   put_ipv4_settings(message, kBridgeSettings);
 }
@@ -168,7 +169,7 @@ void put_delete(Batch& batch, std::uint32_t index, const std::string& name) {
 void put_leaving(Batch& batch, std::uint32_t index, const std::string& name) {
   // Index 0 would mean all links of the group that is named.
   if (index == 0) std::abort();
-  nlmsghdr* message = batch.add(RTM_NEWLINK, NLM_F_ACK, {"take the tap out of use", name});
+  nlmsghdr* message = batch.add(RTM_NEWLINK, NLM_F_ACK, {"take the link out of use", name});
   extra<ifinfomsg>(message)->ifi_index = static_cast<int>(index);
   mnl_attr_put_u32(message, IFLA_GROUP, kLeavingGroup);
 }

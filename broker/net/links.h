@@ -23,19 +23,22 @@ namespace mvm::net {
 inline constexpr std::uint32_t kLinkGroup = 0x6d766d;
 inline constexpr const char* kLinkAlias = "mvm";  // the same, for people: `ip link show`
 
-// Taps of ours that go at once: the kernel deletes a whole group in one step, and waits once for all who still read them.
-// The rules drop whatever comes in by one.
+// Taps, or bridges without ports, of ours that go at once: the kernel deletes a whole group in one step, and waits once for all
+// who still read them. The rules drop whatever comes in by one.
 inline constexpr std::uint32_t kLeavingGroup = kLinkGroup + 1;
 
 [[nodiscard]] inline bool is_ours(const Link& link) { return link.group == kLinkGroup || link.group == kLeavingGroup; }
 
+[[nodiscard]] inline bool is_our_bridge(const Link& link) { return is_ours(link) && link.kind == "bridge"; }
+[[nodiscard]] inline bool is_our_tap(const Link& link) { return is_ours(link) && link.tun.present; }
+
 using Mac = std::array<std::uint8_t, 6>;
 
 void put_create_bridge(Batch& batch, const std::string& name, const Mac& mac);
-// Alias; no IPv6 address; and for IPv4: no redirects, no source routes, the reverse path checked, no answer to ARP for
+// Group; alias; no IPv6 address; and for IPv4: no redirects, no source routes, the reverse path checked, no answer to ARP for
 // addresses of other links. Of a link that is down.
 void put_bridge_settings(Batch& batch, const std::string& name);
-// For a link that will be a port: in addition the group, no answer to ARP at all, and `master`.
+// For a link that will be a port: in addition no answer to ARP at all, and `master`.
 void put_port_settings(Batch& batch, const std::string& name, std::uint32_t master);
 // The link's own IPv6 off. Refused (EAFNOSUPPORT) where the host has no IPv6, and then not needed.
 void put_no_ipv6(Batch& batch, const std::string& name);

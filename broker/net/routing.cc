@@ -170,12 +170,16 @@ Status make_own_subnet(Socket& route, const Route& own) {
   return request(route, [&](Batch& b) { put_route(b, RouteChange::kAdd, own); });
 }
 
-Status remove_routing(Socket& route, std::uint16_t net) {
-  const Result<std::vector<Route>> routes = read_routes(route, table_of(net));
+Status remove_routing(Socket& route, const std::vector<std::uint16_t>& nets) {
+  // One table is read as such: without it, all of the host's would be gone through.
+  const Result<std::vector<Route>> routes = read_routes(route, nets.size() == 1 ? std::optional(table_of(nets[0])) : std::nullopt);
   if (!routes) return forward(routes.error());
   for (const Route& old : *routes)
-    if (Status gone = remove_route(route, old); !gone) return gone;
-  return remove_rule(route, bridge_rule(net));
+    if (std::ranges::find(nets, *net_of_table(old.table)) != nets.end())
+      if (Status gone = remove_route(route, old); !gone) return gone;
+  for (const std::uint16_t net : nets)
+    if (Status gone = remove_rule(route, bridge_rule(net)); !gone) return gone;
+  return {};
 }
 
 Status remove_shared_rules(Socket& route) {

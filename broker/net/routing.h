@@ -48,8 +48,8 @@ void put_route(Batch& batch, RouteChange change, const Route& route);
 [[nodiscard]] Status make_dead_end(Socket& route, std::uint16_t net, const Subnet& cidr);
 // The way to the bridge's own subnet, when the bridge is up.
 [[nodiscard]] Status make_own_subnet(Socket& route, const Route& own);
-// The rule of the bridge and all of its table. What is gone already is success.
-[[nodiscard]] Status remove_routing(Socket& route, std::uint16_t net);
+// The rules of those bridges and all of their tables. What is gone already is success.
+[[nodiscard]] Status remove_routing(Socket& route, const std::vector<std::uint16_t>& nets);
 // The shared rules, once there is no bridge left.
 [[nodiscard]] Status remove_shared_rules(Socket& route);
 

@@ -56,25 +56,6 @@ void put_rule(Batch& batch, const std::string& bridge, const CheckedRule& rule) 
   put_rates(batch, bridge, rule.rates());
 }
 
-// What a rule puts in. kFlows is not of it: what is counted there goes on while the rule is replaced.
-constexpr std::array kOfARule = {&kEgress, &kReplies, &kAllowed, &kPackets, &kBytes, &kConnections};
-
-// Removes whatever the sets hold for that bridge. Elements before the limits that they refer to.
-Status put_remove_rule(Batch& batch, Socket& nft, const std::string& bridge, std::span<const SetShape* const> sets = kOfARule) {
-  std::vector<std::string> limits;
-  for (const SetShape* set : sets) {
-    const Result<std::vector<Element>> elements = read_set(nft, *set);
-    if (!elements) return forward(elements.error());
-    for (const Element& element : *elements) {
-      if (interface_of(element) != bridge) continue;
-      put_remove(batch, *set, element);
-      if (!element.object.empty()) limits.push_back(element.object);
-    }
-  }
-  for (const std::string& limit : limits) put_delete_limit(batch, limit);
-  return {};
-}
-
 Status add_rule(Socket& nft, const std::string& bridge, const CheckedRule& rule) {
   Batch batch;
   begin_transaction(batch);
@@ -86,7 +67,7 @@ Status add_rule(Socket& nft, const std::string& bridge, const CheckedRule& rule)
 Status replace_rule(Socket& nft, const std::string& bridge, const CheckedRule& rule) {
   Batch batch;
   begin_transaction(batch);
-  if (Status read = put_remove_rule(batch, nft, bridge); !read) return read;
+  if (Status read = put_remove_all(batch, nft, kOfARule, {bridge}); !read) return read;
   put_rule(batch, bridge, rule);
   end_transaction(batch);
   return nft.run(batch);
@@ -114,10 +95,9 @@ Status make_rule(Kernel& kernel, const CheckedRule& rule) {
 Status unmake_rule(Kernel& kernel, const CheckedRemoval& rule) {
   Batch batch;
   begin_transaction(batch);
-  constexpr std::array kCounted = {&kFlows};
-  const std::string bridge = bridge_name(rule.net());
-  if (Status read = put_remove_rule(batch, kernel.nft, bridge); !read) return read;
-  if (Status read = put_remove_rule(batch, kernel.nft, bridge, kCounted); !read) return read;
+  const Names bridge = {bridge_name(rule.net())};
+  if (Status put = put_remove_all(batch, kernel.nft, kOfARule, bridge); !put) return put;
+  if (Status put = put_remove_all(batch, kernel.nft, kCounted, bridge); !put) return put;
   if (batch.count() == 1) return {};
   end_transaction(batch);
   return kernel.nft.run(batch);

@@ -11,8 +11,6 @@
 namespace mvm::net {
 namespace {
 
-bool is_our_tap(const Link& link) { return is_ours(link) && link.tun.present; }
-
 Status change_source(Socket& nft, Change change, const Key& source) {
   Batch batch;
   begin_transaction(batch);
@@ -21,14 +19,11 @@ Status change_source(Socket& nft, Change change, const Key& source) {
   return nft.run(batch);
 }
 
-Key source_of(std::uint16_t net, std::uint32_t slot, std::uint32_t address) {
-  return Key().name(tap_name(net, slot)).mac(instance_mac(net, slot)).address(address);
-}
-
 Result<Link> bridge_of(Socket& route, std::uint16_t net) {
   Result<std::optional<Link>> found = find_link(route, bridge_name(net));
   if (!found) return forward(std::move(found.error()));
-  if (!*found || !is_ours(**found) || (*found)->kind != "bridge") return fail(Errc::kNotFound, "find the tap's bridge", bridge_name(net));
+  // Not on one that is about to be deleted.
+  if (!*found || !is_our_bridge(**found) || (*found)->group != kLinkGroup) return fail(Errc::kNotFound, "find the tap's bridge", bridge_name(net));
   return std::move(**found);
 }
 
@@ -108,19 +103,6 @@ Status unmake_tap(Kernel& kernel, const CheckedRemoval& tap) {
     if (*unused) return {};
   }
   return remove_source(kernel.nft, tap);
-}
-
-// No error of it is told: each tap is looked at again, alone, by who is to remove it.
-void unmake_links_at_once(Kernel& kernel, std::span<const CheckedRemoval> taps) {
-  Batch leaving;
-  for (const CheckedRemoval& tap : taps) {
-    const std::string name = tap_name(tap.net(), tap.slot());
-    const Result<std::optional<Link>> found = find_link(kernel.route, name);
-    if (found && *found && is_our_tap(**found)) put_leaving(leaving, (*found)->index, name);
-  }
-  if (leaving.count() < 2) return;
-  (void)kernel.route.run(leaving).has_value();
-  (void)request(kernel.route, put_delete_leaving).has_value();
 }
 
 }  // namespace mvm::net

@@ -306,6 +306,45 @@ TEST_F(Packets, FromATapThatIsBeingRemovedAreDropped) {
   EXPECT_TRUE(passes_within()) << "this test could not see one that passed";
 }
 
+// The host's own stack knows by the group who a packet is from: a bridge, or, of a frame to LLDP's address, the tap itself.
+TEST_F(Packets, FromALinkThatIsBeingRemovedReachNeitherTheHostNorTheOutside) {
+  const Listener listener;
+  const auto heard = [&](const Mac& target, std::uint32_t host) {
+    a_->send(udp_frame({instance_mac(kOne, 3), target, address(kOne, 3), host}, 1, kPort));
+    return listener.hears();
+  };
+  const auto by_the_tap = [&] { return heard({0x01, 0x80, 0xc2, 0, 0, 0x0e}, gateway_address(subnet_of(kOne))); };
+  const auto by_the_bridge = [&] { return heard(instance_mac(kOne, 1), kUplink); };
+  shell("echo 0 > /proc/sys/net/ipv4/conf/tn3i3/rp_filter");  // it would stop them as well
+  const std::string leaving = " group " + std::to_string(kLeavingGroup);
+  shell("ip link set br-tenant-3" + leaving);
+  EXPECT_FALSE(by_the_bridge());
+  EXPECT_FALSE(gets_out(kOutside));
+  shell("ip link set tn3i3" + leaving);
+  EXPECT_FALSE(by_the_tap());
+  shell("nft flush chain inet mvm input");
+  EXPECT_TRUE(by_the_tap()) << "this test could not see one that got through";
+  shell("ip link set tn3i3 group " + std::to_string(kLinkGroup));
+  EXPECT_TRUE(by_the_bridge()) << "this test could not see one that got through";
+  EXPECT_FALSE(gets_out(kOutside)) << "not stopped by `forward`";
+  shell("nft flush chain inet mvm forward");
+  EXPECT_TRUE(gets_out(kOutside)) << "this test could not see one that got through";
+}
+
+// To the other reserved addresses past the bridge's `prerouting`, so that of its rules only `input` is left.
+TEST_F(Packets, FromATapThatIsBeingRemovedAreDroppedWhereTheBridgeTakesThemIn) {
+  const Listener listener;
+  shell("ip link set tn3i3 group " + std::to_string(kLeavingGroup) + "; echo 0 > /proc/sys/net/ipv4/conf/tn3i3/rp_filter");
+  const auto heard = [&] {
+    a_->send(udp_frame({instance_mac(kOne, 3), {0x01, 0x80, 0xc2, 0, 0, 0x03}, address(kOne, 3), gateway_address(subnet_of(kOne))}, 1, kPort));
+    return listener.hears();
+  };
+  shell("nft flush chain inet mvm input");
+  EXPECT_FALSE(heard()) << "not stopped by the bridge's own rules";
+  shell("nft flush chain bridge mvm input");
+  EXPECT_TRUE(heard()) << "this test could not see one that got through";
+}
+
 // A bridge hands frames to the reserved addresses to its port's own stack (br_handle_frame): to most of them past the hook
 // `input`, to that of LLDP past no hook at all, so that only the rules for what comes in by a link of ours are left.
 TEST_F(Packets, ToTheReservedMulticastAddressesDoNotReachTheHost) {
