@@ -6,10 +6,13 @@
 #include "net-verify/model/expected.h"
 #include "net-verify/model/snapshot.h"
 #include "net-verify/report.h"
+#include "net-verify/walk/work.h"
 
 namespace mvm::verify {
 
 // Of one tenant where a net is given: what it is about, or its taps reach, or reaches it.
-[[nodiscard]] Report verify(const Snapshot& snapshot, const Expected& expected, std::optional<std::uint16_t> only = std::nullopt);
+// `most`: steps for the whole question; what costs more is an answer that we cannot tell.
+[[nodiscard]] Report verify(const Snapshot& snapshot, const Expected& expected, std::optional<std::uint16_t> only = std::nullopt,
+                            std::uint64_t most = kMaxWork);
 
 }  // namespace mvm::verify

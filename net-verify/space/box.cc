@@ -21,6 +21,26 @@ Box intersect(const Box& a, const Box& b) {
   return made;
 }
 
+std::optional<Box> join(const Box& a, const Box& b) {
+  bool in_a = true, in_b = true;  // whether the one holds the other
+  int differ = 0;
+  std::size_t where = 0;
+  for (std::size_t i = 0; i < kFields; ++i) {
+    const Interval one = a.at_[i], two = b.at_[i];
+    if (one == two) continue;
+    ++differ;
+    where = i;
+    in_a = in_a && one.contains(two);
+    in_b = in_b && two.contains(one);
+    if (differ > 1 && !in_a && !in_b) return std::nullopt;
+  }
+  if (in_a) return a;
+  if (in_b) return b;
+  const Interval one = a.at_[where], two = b.at_[where];
+  if (std::max(one.low, two.low) > std::min(one.high, two.high) + 1) return std::nullopt;
+  return a.hull(b);
+}
+
 std::vector<Box> subtract(const Box& a, const Box& b) {
   const Box both = intersect(a, b);
   if (both.empty()) return a.empty() ? std::vector<Box>{} : std::vector{a};

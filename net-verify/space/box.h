@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -93,10 +94,13 @@ class Box {
 
  private:
   friend Box intersect(const Box& a, const Box& b);
+  friend std::optional<Box> join(const Box& a, const Box& b);
   std::array<Interval, kFields> at_;
 };
 
 [[nodiscard]] Box intersect(const Box& a, const Box& b);
+// The union, where that is a box: one holds the other, or they differ in one field alone and meet there.
+[[nodiscard]] std::optional<Box> join(const Box& a, const Box& b);
 // What of `a` is not in `b`: disjoint boxes, at most two for each field.
 [[nodiscard]] std::vector<Box> subtract(const Box& a, const Box& b);
 

@@ -28,7 +28,7 @@ constexpr std::uint32_t kInetIngress = 5;                                       
 
 }  // namespace
 
-Evaluator::Evaluator(const Snapshot& snapshot) : snapshot_(snapshot) {
+Evaluator::Evaluator(const Snapshot& snapshot, std::uint64_t most) : snapshot_(snapshot), work_(most) {
   for (const Chain& chain : snapshot.chains) {
     chains_[{chain.family, chain.table, chain.name}] = &chain;
     if (chain.hook) bases_.push_back(&chain);
@@ -66,7 +66,17 @@ std::vector<const Chain*> Evaluator::chains_at(const Place& place) const {
   return here;
 }
 
+bool Evaluator::given_up() {
+  if (work_.spent()) cannot_tell("the rules ask for more work than is done for one question");
+  return work_.spent();
+}
+
 void Evaluator::bound(std::vector<Packets>& packets) {
+  if (packets.size() <= kMaxBoxes) {
+    if (packets.size() > kMaxMerged) return;
+    work_.spend_comparisons(packets.size() * packets.size());
+    return merge(packets);
+  }
   if (packets.size() <= kMaxBoxes) return;
   Packets around = packets.front();
   for (const Packets& one : packets) around.box = around.box.hull(one.box);
@@ -80,8 +90,11 @@ Evaluator::Ended Evaluator::run_chain(const Chain& chain, const Place& place, st
     return {packets, packets};
   }
   for (const Rule& rule : chain.rules) {
+    const std::size_t accepted = ended.accepted.size(), passed = ended.passed.size();
     std::vector<Packets> next;
+    std::map<std::pair<std::int32_t, std::string>, std::vector<Packets>> away;  // jumps and gotos: a chain is walked once for all
     for (const Packets& one : packets) {
+      if (given_up()) return {};
       RuleResult result = RuleRun(*this, chain, rule, place).run(one);
       append(next, std::move(result.on));
       for (Decided& decided : result.decided) {
@@ -92,15 +105,8 @@ Evaluator::Ended Evaluator::run_chain(const Chain& chain, const Place& place, st
         } else if (code == NFT_RETURN) {
           ended.passed.push_back(decided.packets.then("return", &chain, &rule));
         } else if (code == NFT_JUMP || code == NFT_GOTO) {
-          const auto target = chains_.find({chain.family, chain.table, decided.verdict.chain});
-          if (target == chains_.end()) {
-            cannot_tell(name_of(chain, &rule) + ": it jumps to \"" + decided.verdict.chain + "\", which is not there");
-            continue;
-          }
           const char* verb = code == NFT_JUMP ? "jump " : "goto ";
-          Ended below = run_chain(*target->second, place, {decided.packets.then(verb + decided.verdict.chain, &chain, &rule)}, depth + 1);
-          append(ended.accepted, std::move(below.accepted));
-          append(code == NFT_JUMP ? next : ended.passed, std::move(below.passed));
+          away[{code, decided.verdict.chain}].push_back(decided.packets.then(verb + decided.verdict.chain, &chain, &rule));
         } else if (code == NFT_BREAK) {
           next.push_back(decided.packets);
         } else {  // a queue: user space decides
@@ -108,9 +114,21 @@ Evaluator::Ended Evaluator::run_chain(const Chain& chain, const Place& place, st
         }
       }
     }
+    for (auto& [where, gone] : away) {
+      const auto& [code, name] = where;
+      const auto target = chains_.find({chain.family, chain.table, name});
+      if (target == chains_.end()) {
+        cannot_tell(name_of(chain, &rule) + ": it jumps to \"" + name + "\", which is not there");
+        continue;
+      }
+      bound(gone);
+      Ended below = run_chain(*target->second, place, std::move(gone), depth + 1);
+      append(ended.accepted, std::move(below.accepted));
+      append(code == NFT_JUMP ? next : ended.passed, std::move(below.passed));
+    }
     bound(next);
-    bound(ended.accepted);
-    bound(ended.passed);
+    if (ended.accepted.size() != accepted) bound(ended.accepted);
+    if (ended.passed.size() != passed) bound(ended.passed);
     packets = std::move(next);
     if (packets.empty()) return ended;
   }
@@ -134,10 +152,11 @@ std::vector<Packets> Evaluator::run_base(const Chain& chain, const Place& place,
 std::vector<Packets> Evaluator::run(const Place& place, std::vector<Packets> packets) {
   for (const Chain* chain : chains_at(place)) {
     if (packets.empty()) return packets;
+    if (given_up()) return {};
     packets = run_base(*chain, place, std::move(packets));
     bound(packets);
   }
-  return packets;
+  return given_up() ? std::vector<Packets>{} : packets;
 }
 
 }  // namespace mvm::verify

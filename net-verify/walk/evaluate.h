@@ -14,11 +14,14 @@
 
 #include "net-verify/model/snapshot.h"
 #include "net-verify/walk/packets.h"
+#include "net-verify/walk/work.h"
 
 namespace mvm::verify {
 
 // Boxes that may be on their way at once; above it they are taken for one box around them all, with a doubt.
 inline constexpr std::size_t kMaxBoxes = 4096;
+// Up to this many boxes are compared with each other for what can be joined.
+inline constexpr std::size_t kMaxMerged = 512;
 inline constexpr int kMaxJumps = 16;  // NFT_JUMP_STACK_SIZE
 
 // Where packets are: the hook, and the links that a rule may ask about.
@@ -33,7 +36,8 @@ struct Place {
 
 class Evaluator {
  public:
-  explicit Evaluator(const Snapshot& snapshot);
+  // What has cost more than `most` steps ends with an answer that is worth nothing, and cannot_tell() says so.
+  explicit Evaluator(const Snapshot& snapshot, std::uint64_t most = kMaxWork);
 
   // The packets that are still there behind the hook.
   [[nodiscard]] std::vector<Packets> run(const Place& place, std::vector<Packets> packets);
@@ -42,6 +46,9 @@ class Evaluator {
   // What was met on a path and is not modelled: the answer is then worth nothing.
   [[nodiscard]] const std::set<std::string>& cannot_tell() const { return cannot_tell_; }
   void cannot_tell(std::string why) { cannot_tell_.insert(std::move(why)); }
+  [[nodiscard]] Work& work() { return work_; }
+  // Whether the work is spent; cannot_tell() then has it.
+  [[nodiscard]] bool given_up();
 
  private:
   friend class RuleRun;
@@ -61,6 +68,7 @@ class Evaluator {
   std::map<Key, const Set*> sets_;
   std::vector<const Chain*> bases_;  // by priority
   std::set<std::string> cannot_tell_;
+  Work work_;
   bool translates_ = false;
 };
 

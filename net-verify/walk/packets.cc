@@ -32,4 +32,40 @@ std::vector<std::string> lines_of(const Path& path) {
   return lines;
 }
 
+namespace {
+
+bool same(const Path& one, const Path& other) {
+  const Step *a = one.get(), *b = other.get();
+  for (; a != b; a = a->before.get(), b = b->before.get())
+    if (a == nullptr || b == nullptr || a->chain != b->chain || a->rule != b->rule || a->what != b->what) return false;
+  return true;
+}
+
+bool as_sure(const Packets& one, const Packets& other) { return one.doubt == nullptr || other.doubt != nullptr; }
+
+// What stands for both, where one is in the other, or they came by one way and make one box together.
+std::optional<Packets> both(const Packets& one, const Packets& other) {
+  const auto union_of = join(one.box, other.box);
+  if (!union_of) return std::nullopt;
+  if (as_sure(one, other) && *union_of == one.box) return one;
+  if (as_sure(other, one) && *union_of == other.box) return other;
+  const bool alike = (one.doubt == nullptr) == (other.doubt == nullptr) && same(one.path, other.path);
+  return alike ? std::optional(one.in(*union_of)) : std::nullopt;
+}
+
+}  // namespace
+
+void merge(std::vector<Packets>& packets) {
+  std::vector<Packets> kept;
+  for (Packets& one : packets) {
+    std::erase_if(kept, [&](const Packets& earlier) {
+      auto joined = both(earlier, one);
+      if (joined) one = std::move(*joined);
+      return joined.has_value();
+    });
+    kept.push_back(std::move(one));
+  }
+  packets = std::move(kept);
+}
+
 }  // namespace mvm::verify

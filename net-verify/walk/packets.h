@@ -35,6 +35,9 @@ struct Packets {
   }
 };
 
+// Leaves out what lies wholly in another of them that is at least as sure, and joins what came by one way and is one box.
+void merge(std::vector<Packets>& packets);
+
 // First step first: "inet mvm from: within a tenant: accept".
 [[nodiscard]] std::vector<std::string> lines_of(const Path& path);
 // "table inet mvm chain from rule 12 (within a tenant)".

@@ -103,6 +103,7 @@ std::vector<Packets> Routing::look_up(const RoutingRule& rule, const Packets& pa
     const Packets here = packets.in(packets.box.within(Field::kTarget, segment->addresses));
     bool ended = false;
     for (const Route* route : segment->candidates) {
+      way.evaluator.work().spend(1);
       if (rule.suppress_prefix >= 0 && route->prefix <= rule.suppress_prefix) break;
       if (route->type == RouteType::kThrow && route->tos == 0) break;
       ended = take(*route, here, way);
@@ -126,6 +127,8 @@ void Routing::follow(std::size_t from, Packets packets, int jumps, Way& way) con
     if (!by_link && !rule.invert) continue;
     std::vector<Packets> next;
     for (const Packets& one : left) {
+      way.evaluator.work().spend(1);
+      if (way.evaluator.given_up()) return;
       std::vector<Box> meets;
       if (by_link) {
         Box asked;

@@ -23,7 +23,11 @@ RuleResult RuleRun::run(const Packets& packets) {
   std::vector<Lot> lots = {Lot{packets, {}}};
   for (const Expr& expr : rule_.exprs) {
     next_.clear();
-    for (const Lot& lot : lots) expression(expr, lot);
+    for (const Lot& lot : lots) {
+      if (evaluator_.given_up()) return {};
+      evaluator_.work().spend(1);
+      expression(expr, lot);
+    }
     if (next_.size() > kMaxBoxes) {
       lost("it cuts the packets into too many kinds");
       for (const Lot& lot : lots) miss(lot.packets);
@@ -118,7 +122,9 @@ void RuleRun::condition(const Lot& lot, const Condition& met, bool wanted) {
     if (met.certainty != Certainty::kExact) route(packets, !wanted);
     route(std::move(packets), wanted);
   }
-  for (const Box& box : without(lot.packets.box, met.holds)) route(lot.packets.in(box), !wanted);
+  const std::vector<Box> others = without(lot.packets.box, met.holds);
+  evaluator_.work().spend_comparisons(met.holds.size() * others.size());
+  for (const Box& box : others) route(lot.packets.in(box), !wanted);
 }
 
 void RuleRun::compare(const Expr& expr, const Lot& lot) {
@@ -162,7 +168,7 @@ void RuleRun::lookup(const Expr& expr, const Lot& lot) {
   const bool changes = (set->flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL)) != 0;
   const std::string why = "set " + set->name + " changes by itself";
   const std::string unmodelled = name_of(chain_, &rule_) + ": it asks what is not modelled";
-  const Found all = find_in(*set, lot.packets.box, key);
+  const Found all = find_in(*set, lot.packets.box, key, evaluator_.work());
   if (all.too_many) lost("its set cuts the packets into too many kinds");
   for (const Hit& hit : all.hits) {
     Lot kept = lot;

@@ -61,8 +61,14 @@ class RuleRun {
   void load_fields(Lot lot, const Expr& expr, std::span<const Byte> header);
   // The register's bytes; nothing (and the answer is lost) where there is no such register.
   [[nodiscard]] std::span<const Byte> read(const Lot& lot, std::uint32_t number, std::size_t length);
-  void go_on(Lot lot) { next_.push_back(std::move(lot)); }
-  void miss(Packets packets) { result_.on.push_back(std::move(packets)); }
+  void go_on(Lot lot) {
+    evaluator_.work().spend(1);
+    next_.push_back(std::move(lot));
+  }
+  void miss(Packets packets) {
+    evaluator_.work().spend(1);
+    result_.on.push_back(std::move(packets));
+  }
   void decide(const Lot& lot, Verdict verdict) { result_.decided.push_back({lot.packets, std::move(verdict)}); }
   void lost(const std::string& why);
 

@@ -68,23 +68,26 @@ Condition within_parts(const Set& set, const Element& element, const Box& box, s
 
 class Search {
  public:
-  explicit Search(const Box& box) { found_.missed = {{box, Certainty::kExact}}; }
+  Search(const Box& box, Work& work) : work_(work) { found_.missed = {{box, Certainty::kExact}}; }
 
   template <class Meet>
   void element(const Element& element, Meet meet) {
     if (found_.too_many) return;
     std::vector<Miss> left;
     for (const Miss& miss : found_.missed) {
+      work_.spend(1);
       const Condition met = meet(miss.box);
       for (const Box& inside : met.holds) {
         // After an element that may have met it, another's meeting it is no surer.
         found_.hits.push_back({inside, &element, std::max(miss.certainty, met.certainty)});
         if (met.certainty != Certainty::kExact) left.push_back({inside, std::max(miss.certainty, met.certainty)});
       }
-      for (const Box& outside : without(miss.box, met.holds)) left.push_back({outside, miss.certainty});
+      const std::vector<Box> others = without(miss.box, met.holds);
+      work_.spend_comparisons(met.holds.size() * others.size());
+      for (const Box& outside : others) left.push_back({outside, miss.certainty});
     }
     found_.missed = std::move(left);
-    found_.too_many = found_.missed.size() > kMaxBoxes || found_.hits.size() > kMaxBoxes;
+    found_.too_many = found_.missed.size() > kMaxBoxes || found_.hits.size() > kMaxBoxes || work_.spent();
   }
 
   void catch_all(const Element& element) {
@@ -96,12 +99,13 @@ class Search {
 
  private:
   Found found_;
+  Work& work_;
 };
 
 }  // namespace
 
-Found find_in(const Set& set, const Box& box, std::span<const Byte> key) {
-  Search search(box);
+Found find_in(const Set& set, const Box& box, std::span<const Byte> key, Work& work) {
+  Search search(box, work);
   const bool intervals = (set.flags & NFT_SET_INTERVAL) != 0;
   if (intervals && set.parts.size() < 2) {
     for (const Range& range : ranges_of(set))

@@ -7,6 +7,7 @@
 
 #include "net-verify/model/snapshot.h"
 #include "net-verify/space/match.h"
+#include "net-verify/walk/work.h"
 
 namespace mvm::verify {
 
@@ -28,6 +29,6 @@ struct Found {
 };
 
 // `key` is as long as the set's key; the elements outlive the answer.
-[[nodiscard]] Found find_in(const Set& set, const Box& box, std::span<const Byte> key);
+[[nodiscard]] Found find_in(const Set& set, const Box& box, std::span<const Byte> key, Work& work);
 
 }  // namespace mvm::verify

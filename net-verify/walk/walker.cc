@@ -36,8 +36,8 @@ std::vector<Packets> of_type(const std::vector<Packets>& packets, std::uint64_t 
 
 }  // namespace
 
-Walker::Walker(const Snapshot& snapshot, const Expected& expected)
-    : snapshot_(snapshot), expected_(expected), evaluator_(snapshot), routing_(snapshot) {
+Walker::Walker(const Snapshot& snapshot, const Expected& expected, std::uint64_t most)
+    : snapshot_(snapshot), expected_(expected), evaluator_(snapshot, most), routing_(snapshot) {
   for (const Link& link : snapshot.links)
     if (link.master != 0) ports_[link.master].push_back(&link);
 }

@@ -24,7 +24,7 @@ inline constexpr std::size_t kMaxHops = 8;
 
 class Walker {
  public:
-  Walker(const Snapshot& snapshot, const Expected& expected);
+  Walker(const Snapshot& snapshot, const Expected& expected, std::uint64_t most = kMaxWork);
   void run(Report& report);
 
  private:
