@@ -42,8 +42,9 @@ std::optional<Box> join(const Box& a, const Box& b) {
 }
 
 std::vector<Box> subtract(const Box& a, const Box& b) {
+  for (std::size_t i = 0; i < kFields; ++i)
+    if (intersect(a.of(static_cast<Field>(i)), b.of(static_cast<Field>(i))).empty()) return a.empty() ? std::vector<Box>{} : std::vector{a};
   const Box both = intersect(a, b);
-  if (both.empty()) return a.empty() ? std::vector<Box>{} : std::vector{a};
   std::vector<Box> left;
   Box rest = a;  // narrowed, field by field, to what is inside of b there
   for (std::size_t i = 0; i < kFields; ++i) {

@@ -66,6 +66,13 @@ Condition within_parts(const Set& set, const Element& element, const Box& box, s
   return all;
 }
 
+// Whether the key can be the element's: what is constant in it (a link's name) tells most of a great set at once.
+bool possible(std::span<const Byte> key, const Data& element) {
+  for (std::size_t i = 0; i < key.size(); ++i)
+    if (key[i].kind == ByteKind::kConstant && key[i].value != element[i]) return false;
+  return true;
+}
+
 class Search {
  public:
   Search(const Box& box, Work& work) : work_(work) { found_.missed = {{box, Certainty::kExact}}; }
@@ -114,6 +121,7 @@ Found find_in(const Set& set, const Box& box, std::span<const Byte> key, Work& w
   } else {
     for (const Element& element : set.elements) {
       if (element.catch_all || element.key.size() != key.size()) continue;
+      if (!intervals && !possible(key, element.key)) continue;
       search.element(element, [&](const Box& one) {
         return intervals ? within_parts(set, element, one, key) : equals(one, key, element.key);
       });
