@@ -41,8 +41,9 @@ Json finding_json(const verify::Finding& finding) {
 }
 
 void print_json(const verify::Report& report) {
-  Json json{{"answer", std::string(to_string(report.answer()))}, {"taps", report.taps}, {"findings", Json::array()}, {"cannot_tell", report.cannot_tell}};
+  Json json{{"answer", std::string(to_string(report.answer()))}, {"taps", report.taps}, {"findings", Json::array()}, {"cannot_tell", Json::array()}};
   for (const verify::Finding& finding : report.findings) json["findings"].push_back(finding_json(finding));
+  for (const verify::Unsure& unsure : report.cannot_tell) json["cannot_tell"].push_back(unsure.what);
   if (report.untold != 0) json["untold"] = report.untold;
   std::cout << json.dump(2) << '\n';
 }
@@ -62,7 +63,7 @@ void print_finding(const Output& output, const verify::Finding& finding) {
 void print_text(const Output& output, const verify::Report& report) {
   for (const verify::Finding& finding : report.findings) print_finding(output, finding);
   if (report.untold != 0) std::cout << "and " << report.untold << " more\n";
-  for (const std::string& why : report.cannot_tell) std::cout << tint(output, Tint::kMove, "cannot tell") << "  " << why << '\n';
+  for (const verify::Unsure& unsure : report.cannot_tell) std::cout << tint(output, Tint::kMove, "cannot tell") << "  " << unsure.what << '\n';
   const std::string from = " (packets from " + std::to_string(report.taps) + " taps)\n";
   switch (report.answer()) {
     case verify::Answer::kSound: std::cout << tint(output, Tint::kGood, "sound") << from; return;

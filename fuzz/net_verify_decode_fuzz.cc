@@ -35,6 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)decode_set(body).has_value();
   (void)decode_flow_table(body).has_value();
   (void)decode_generation(body).has_value();
+  if (const auto hook = decode_hook(body); hook && is_modelled(*hook, {})) mvm::fuzz::must(hook->type == 0 && !hook->function.empty(), "what has no name is not known");
   if (const auto elements = decode_set_elements(body))
     for (const Element& element : elements->elements) mvm::fuzz::must(element.key.size() <= size && element.data.size() <= size, "a key lies in its message");
   if (const auto rule = decode_nft_rule(body)) {

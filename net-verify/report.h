@@ -19,12 +19,18 @@ struct Finding {
   std::string doubt;  // why it may not be so; empty: it is
 };
 
+// Something that was met and is not modelled, or could not be read.
+struct Unsure {
+  std::vector<std::uint16_t> nets;  // on whose packets' way it lies; none: perhaps everybody's
+  std::string what;
+};
+
 // Findings above this are counted, not told.
 inline constexpr std::size_t kMaxFindings = 1000;
 
 struct Report {
   std::vector<Finding> findings;
-  std::vector<std::string> cannot_tell;
+  std::vector<Unsure> cannot_tell;
   std::size_t taps = 0;     // from which packets were sent
   std::size_t untold = 0;   // findings past kMaxFindings
 

@@ -11,8 +11,10 @@ Report verify(const Snapshot& snapshot, const Expected& expected, std::optional<
   Report report;
   check_structure(snapshot, expected, report);
   Walker(snapshot, expected, most).run(report);
-  if (only)
-    std::erase_if(report.findings, [&](const Finding& finding) { return !finding.nets.empty() && std::ranges::find(finding.nets, *only) == finding.nets.end(); });
+  if (!only) return report;
+  const auto of_another = [&](const auto& one) { return !one.nets.empty() && std::ranges::find(one.nets, *only) == one.nets.end(); };
+  std::erase_if(report.findings, of_another);
+  std::erase_if(report.cannot_tell, of_another);
   return report;
 }
 

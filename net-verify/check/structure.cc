@@ -31,8 +31,8 @@ class Structure {
     }
     for (const FlowTable& table : snapshot_.flow_tables)
       for (const std::string& device : table.devices)
-        if (read_name(device)) report_.cannot_tell.push_back("flow table " + table.name + " takes packets of " + device + " past the rules");
-    for (const std::string& why : snapshot_.unread) report_.cannot_tell.push_back("not read: " + why);
+        if (const auto named = read_name(device)) unsure({named->net}, "flow table " + table.name + " takes packets of " + device + " past the rules");
+    for (const std::string& why : snapshot_.unread) unsure({}, "not read: " + why);
   }
 
  private:
@@ -40,6 +40,8 @@ class Structure {
     if (report_.findings.size() < kMaxFindings) report_.findings.push_back({check, std::move(nets), std::move(what), {}, {}, {}});
     else ++report_.untold;
   }
+
+  void unsure(std::vector<std::uint16_t> nets, std::string what) { report_.cannot_tell.push_back({std::move(nets), std::move(what)}); }
 
   void bridge(const Tenant& tenant) {
     const std::string name = bridge_name(tenant.net);
@@ -143,7 +145,7 @@ class Structure {
       if (wanted.of == Wanted::Of::kBridges && tap) continue;
       const auto value = effective(link.name, wanted.name);
       if (!value) {
-        report_.cannot_tell.push_back("not read: net.ipv4.conf." + link.name + "." + wanted.name);
+        unsure({named->net}, "not read: net.ipv4.conf." + link.name + "." + wanted.name);
       } else if (*value < wanted.least || *value > wanted.most) {
         tell("setting", {named->net}, link.name + " " + wanted.what + ": " + wanted.name + " is " + std::to_string(*value));
       }
@@ -169,9 +171,9 @@ class Structure {
   void programs(const Link& link) {
     const auto named = read_name(link.name);
     if (!named) return;
-    if (link.xdp) report_.cannot_tell.push_back("an XDP program is attached to " + link.name);
+    if (link.xdp) unsure({named->net}, "an XDP program is attached to " + link.name);
     if (const auto found = snapshot_.programs.find(link.index); found != snapshot_.programs.end())
-      report_.cannot_tell.push_back(found->second + " is attached to " + link.name);
+      unsure({named->net}, found->second + " is attached to " + link.name);
   }
 
   [[nodiscard]] std::string link_name(std::uint32_t index) const {

@@ -164,6 +164,14 @@ struct FlowTable {
   std::vector<std::string> devices;
 };
 
+// A function or program on a hook of netfilter's that is not modelled.
+struct ForeignHook {
+  std::uint8_t family = 0;   // NFPROTO_*
+  std::uint32_t number = 0;
+  std::string device;        // of NFPROTO_NETDEV
+  std::string what;
+};
+
 struct Snapshot {
   std::vector<Link> links;
   std::vector<Address> addresses;
@@ -173,6 +181,7 @@ struct Snapshot {
   std::vector<Chain> chains;
   std::vector<Set> sets;
   std::vector<FlowTable> flow_tables;
+  std::vector<ForeignHook> hooks;
   std::map<std::uint32_t, std::string> programs;  // link: what of tc or BPF hangs on it
   std::vector<std::string> unread;                // what could not be read, and why
 

@@ -39,6 +39,19 @@ struct ElementsOf {
 };
 [[nodiscard]] Result<ElementsOf> decode_set_elements(Bytes body);  // NFT_MSG_NEWSETELEM
 [[nodiscard]] Result<FlowTable> decode_flow_table(Bytes body);     // NFT_MSG_NEWFLOWTABLE
+
+// One that hangs on a hook of netfilter's (uapi linux/netfilter/nfnetlink_hook.h).
+struct HookEntry {
+  std::uint8_t family = 0;
+  std::uint32_t number = 0;
+  std::string function;  // in the kernel; empty: it does not say
+  std::uint32_t type = 0;  // NFNL_HOOK_TYPE_*; 0: neither nftables' nor of another kind that the kernel tells
+  std::uint8_t chain_family = 0;
+  std::string table, chain;  // of nftables
+};
+[[nodiscard]] Result<HookEntry> decode_hook(Bytes body);  // NFNL_MSG_HOOK_GET
+// A base chain that was read, or a function of the kernel's own that opens nothing. What is not known is not modelled.
+[[nodiscard]] bool is_modelled(const HookEntry& entry, const std::vector<Chain>& chains);
 [[nodiscard]] Result<std::uint32_t> decode_generation(Bytes body);  // NFT_MSG_NEWGEN
 
 }  // namespace mvm::verify

@@ -11,6 +11,7 @@
 #include "net-verify/read/attribute_reader.h"
 #include "net-verify/read/decode.h"
 #include "net-verify/read/dump.h"
+#include "net-verify/read/hooks.h"
 #include "net-verify/read/settings.h"
 
 namespace mvm::verify {
@@ -38,6 +39,7 @@ class Network {
     read_settings(made_);
     read_programs(made_);
     read_other_filters(made_);
+    read_hooks(nft_, made_);
     return std::move(made_);
   }
 

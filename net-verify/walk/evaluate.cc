@@ -66,8 +66,21 @@ std::vector<const Chain*> Evaluator::chains_at(const Place& place) const {
   return here;
 }
 
+void Evaluator::cannot_tell(const std::string& why) {
+  const auto [known, fresh] = cannot_tell_.try_emplace(why);
+  if (about_ && (fresh || !known->second.empty())) known->second.insert(*about_);
+}
+
+// Functions and programs beside the chains: they may do anything with a packet that comes by.
+void Evaluator::check_hooks(const Place& place) {
+  const Link* device = place.protocol != kNetdev ? nullptr : place.hook == 0 ? place.in : place.out;
+  for (const ForeignHook& hook : snapshot_.hooks)
+    if (hook.family == place.protocol && hook.number == place.hook && (device == nullptr || device->name == hook.device))
+      cannot_tell(hook.what + " hangs on hook " + std::to_string(hook.number) + " of " + family_name(hook.family) + (device == nullptr ? "" : " of " + device->name) + ", and is not modelled");
+}
+
 bool Evaluator::given_up() {
-  if (work_.spent()) cannot_tell("the rules ask for more work than is done for one question");
+  if (work_.spent()) cannot_tell_["the rules ask for more work than is done for one question"].clear();
   return work_.spent();
 }
 
@@ -150,6 +163,7 @@ std::vector<Packets> Evaluator::run_base(const Chain& chain, const Place& place,
 }
 
 std::vector<Packets> Evaluator::run(const Place& place, std::vector<Packets> packets) {
+  if (!packets.empty()) check_hooks(place);
   for (const Chain* chain : chains_at(place)) {
     if (packets.empty()) return packets;
     if (given_up()) return {};

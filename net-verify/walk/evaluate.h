@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -44,8 +45,11 @@ class Evaluator {
   // Whether any chain translates addresses.
   [[nodiscard]] bool translates() const { return translates_; }
   // What was met on a path and is not modelled: the answer is then worth nothing.
-  [[nodiscard]] const std::set<std::string>& cannot_tell() const { return cannot_tell_; }
-  void cannot_tell(std::string why) { cannot_tell_.insert(std::move(why)); }
+  // With whose path it lies on (about()); nobody's: it concerns the whole question.
+  [[nodiscard]] const std::map<std::string, std::set<std::uint16_t>>& cannot_tell() const { return cannot_tell_; }
+  void cannot_tell(const std::string& why);
+  // Whose packets are followed from here on.
+  void about(std::uint16_t net) { about_ = net; }
   [[nodiscard]] Work& work() { return work_; }
   // Whether the work is spent; cannot_tell() then has it.
   [[nodiscard]] bool given_up();
@@ -61,13 +65,15 @@ class Evaluator {
   [[nodiscard]] std::vector<const Chain*> chains_at(const Place& place) const;
   [[nodiscard]] const Set* set(const Chain& chain, const std::string& name) const;
   void bound(std::vector<Packets>& packets);
+  void check_hooks(const Place& place);
 
   using Key = std::tuple<std::uint8_t, std::string, std::string>;
   const Snapshot& snapshot_;
   std::map<Key, const Chain*> chains_;
   std::map<Key, const Set*> sets_;
   std::vector<const Chain*> bases_;  // by priority
-  std::set<std::string> cannot_tell_;
+  std::map<std::string, std::set<std::uint16_t>> cannot_tell_;
+  std::optional<std::uint16_t> about_;
   Work work_;
   bool translates_ = false;
 };

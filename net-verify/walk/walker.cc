@@ -58,12 +58,13 @@ void Walker::run(Report& report) {
   }
   pending();
   for (auto& [key, finding] : found_) report.findings.push_back(std::move(finding));
-  for (const std::string& why : evaluator_.cannot_tell()) report.cannot_tell.push_back(why);
+  for (const auto& [why, nets] : evaluator_.cannot_tell()) report.cannot_tell.push_back({{nets.begin(), nets.end()}, why});
   report.untold += untold_;
 }
 
 void Walker::from_tap(const Link& tap, std::uint16_t net) {
   Source source{net, {}};
+  evaluator_.about(net);
   const Packets any{Box().with(Field::kMark, 0), nullptr, nullptr};
   enter(tap, {any.then("sent into " + tap.name)}, source);
 }
@@ -146,6 +147,7 @@ void Walker::pending() {
   collecting_ = false;
   for (auto& [key, waits] : waiting_) {
     const Link& in = *snapshot_.link(key.first);
+    evaluator_.about(key.second);
     for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6}) {
       const std::vector<Packets> all = of_type(waits, type);
       if (all.empty()) continue;

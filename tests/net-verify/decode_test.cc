@@ -1,6 +1,7 @@
 // The kernel's messages as the decoders read them, and what they do with messages that are cut.
 #include <gtest/gtest.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink_hook.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
@@ -126,6 +127,44 @@ TEST(Decode, RefusesAMessageThatIsCutAnywhere) {
     // Between two attributes a message may end: only there is a shorter one as good.
     EXPECT_GE(refused, static_cast<int>(whole.size()) - 20);
   }
+}
+
+Message a_hook(const char* function) {
+  return join(Message{2, 0, 0, 0}, attribute(NFNLA_HOOK_HOOKNUM, big(2)), attribute(NFNLA_HOOK_FUNCTION_NAME, text(function)));
+}
+
+Message chain_of(const char* name) {
+  const Message chain = join(attribute(NFNLA_CHAIN_TABLE, text("mvm")), attribute(NFNLA_CHAIN_NAME, text(name)), attribute(NFNLA_CHAIN_FAMILY, {1}));
+  return attribute(NFNLA_HOOK_CHAIN_INFO, join(attribute(NFNLA_HOOK_INFO_TYPE, big(NFNL_HOOK_TYPE_NFTABLES)), attribute(NFNLA_HOOK_INFO_DESC, chain)));
+}
+
+TEST(Decode, ReadsWhatHangsOnAHook) {
+  const Message message = join(a_hook("nft_do_chain_inet"), chain_of("from"));
+  const auto hook = decode_hook(message);
+  ASSERT_TRUE(hook);
+  EXPECT_EQ(2, hook->family);
+  EXPECT_EQ(2U, hook->number);
+  EXPECT_EQ("nft_do_chain_inet", hook->function);
+  EXPECT_EQ("mvm", hook->table);
+  EXPECT_EQ("from", hook->chain);
+  EXPECT_EQ(1, hook->chain_family);
+  for (std::size_t size = 0; size < 4; ++size) EXPECT_FALSE(decode_hook(Message(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(size))));
+}
+
+// Chains that were read and the kernel's own functions; anything else may do anything.
+TEST(Decode, KnowsOfAHookOnlyWhatIsModelled) {
+  const std::vector<Chain> chains = {{1, "mvm", "from", Hook{2, 0, "filter", {}, true}, {}}, {1, "mvm", "sub", std::nullopt, {}}};
+  const auto modelled = [&](const Message& message) { return is_modelled(*decode_hook(message), chains); };
+  EXPECT_TRUE(modelled(join(a_hook("nft_do_chain_inet"), chain_of("from"))));
+  EXPECT_FALSE(modelled(join(a_hook("nft_do_chain_inet"), chain_of("sub"))));
+  EXPECT_FALSE(modelled(join(a_hook("nft_do_chain_inet"), chain_of("unread"))));
+  for (const char* function : {"ipv4_conntrack_in", "ipv4_conntrack_defrag", "nf_nat_ipv4_out", "br_nf_pre_routing", "ip_sabotage_in"})
+    EXPECT_TRUE(modelled(a_hook(function))) << function;
+  for (const char* function : {"", "nf_hook_run_bpf", "nft_do_chain_inet", "ipt_do_table", "ebt_do_table", "nf_flow_offload_ip_hook", "of_tomorrow"})
+    EXPECT_FALSE(modelled(a_hook(function))) << function;
+  // Of another kind than nftables', whatever its name is.
+  const Message bpf = attribute(NFNLA_HOOK_CHAIN_INFO, attribute(NFNLA_HOOK_INFO_TYPE, big(2)));
+  EXPECT_FALSE(modelled(join(a_hook("ipv4_conntrack_in"), bpf)));
 }
 
 TEST(Decode, MakesNamesPrintable) {

@@ -278,7 +278,7 @@ TEST(Evaluator, SaysOfBoxesWhatTheSlowOneDoesWithEachPacket) {
       ++given_up;
       continue;
     }
-    ASSERT_TRUE(evaluator.cannot_tell().empty()) << *evaluator.cannot_tell().begin();
+    ASSERT_TRUE(evaluator.cannot_tell().empty()) << evaluator.cannot_tell().begin()->first;
     for (int j = 0; j < kPackets; ++j) {
       const Packet packet = draw.packet();
       const bool passes = test::passes(snapshot, place, packet);

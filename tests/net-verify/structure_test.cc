@@ -41,7 +41,7 @@ class Structure : public testing::Test {
   [[nodiscard]] Report look() const { return verify(snapshot_, expected_); }
   static bool says(const Report& report, const std::string& words) {
     return std::ranges::any_of(report.findings, [&](const Finding& f) { return f.what.contains(words); }) ||
-           std::ranges::any_of(report.cannot_tell, [&](const std::string& why) { return why.contains(words); });
+           std::ranges::any_of(report.cannot_tell, [&](const Unsure& unsure) { return unsure.what.contains(words); });
   }
 
   Snapshot snapshot_;
@@ -51,6 +51,27 @@ class Structure : public testing::Test {
 TEST_F(Structure, AsItShouldBeIsSound) {
   EXPECT_EQ(Answer::kSound, look().answer());
   EXPECT_EQ(1U, look().taps);
+}
+
+// A packet of the tap's comes by there, before it is dropped.
+TEST_F(Structure, WithSomethingUnknownOnAHookThatIsMetCannotTell) {
+  snapshot_.hooks = {{5, 0, "tn3i3", "nf_hook_run_bpf"}};
+  EXPECT_EQ(Answer::kCannotTell, look().answer());
+  EXPECT_TRUE(says(look(), "nf_hook_run_bpf hangs on hook 0 of netdev of tn3i3"));
+}
+
+TEST_F(Structure, WithSomethingUnknownOnAHookThatNoPacketMeetsIsSound) {
+  snapshot_.hooks = {{5, 0, "up0", "nf_hook_run_bpf"}, {5, 1, "tn3i3", "nf_hook_run_bpf"}, {2, 0, "", "nf_hook_run_bpf"}};
+  EXPECT_EQ(Answer::kSound, look().answer());
+}
+
+TEST_F(Structure, OfOneTenantDoesNotDoubtWhatLiesOnAnothersWay) {
+  snapshot_.hooks = {{5, 0, "tn3i3", "nf_hook_run_bpf"}};
+  snapshot_.links[1].xdp = true;
+  EXPECT_EQ(2U, verify(snapshot_, expected_, kNet).cannot_tell.size());
+  EXPECT_EQ(Answer::kSound, verify(snapshot_, expected_, kNet + 1).answer());
+  snapshot_.unread = {"all of it"};  // nobody can say whose that is
+  EXPECT_EQ(Answer::kCannotTell, verify(snapshot_, expected_, kNet + 1).answer());
 }
 
 TEST_F(Structure, OfABridgeThatFiltersVlansIsAFinding) {

@@ -1,5 +1,14 @@
 // A node as the net worker makes it is sound; what anybody then changes with ip, bridge, nft or a sysctl is found.
+#include <linux/bpf.h>
+#include <linux/netfilter.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "base/derived.h"
+#include "base/fd.h"
 #include "net-verify/read/read.h"
 #include "net-verify/verify.h"
 #include "tests/net/net_fixture.h"
@@ -46,7 +55,7 @@ class Node : public net::InANamespace {
       for (const std::string& step : finding.path) all += "\n      " + step;
       all += "\n";
     }
-    for (const std::string& why : report.cannot_tell) all += "cannot tell: " + why + "\n";
+    for (const Unsure& unsure : report.cannot_tell) all += "cannot tell: " + unsure.what + "\n";
     return all;
   }
 
@@ -251,6 +260,40 @@ INSTANTIATE_TEST_SUITE_P(
                               "\"fwd\" is not modelled"},
                     std::pair{"nft insert rule inet mvm input socket transparent 1 accept", "DOUBT"},
                     std::pair{"ip nexthop add id 9 blackhole; ip route add 198.51.100.0/24 nhid 9", "of a kind that is not modelled"}));
+
+// A BPF program on a hook of netfilter's (since 6.4); it lets all through here, and nobody can know that.
+class Program {
+ public:
+  explicit Program(std::uint32_t hook) {
+    const bpf_insn returns_one[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    bpf_attr load{};
+    load.prog_type = 32;             // BPF_PROG_TYPE_NETFILTER
+    load.expected_attach_type = 45;  // BPF_NETFILTER
+    load.insns = reinterpret_cast<std::uintptr_t>(returns_one);
+    load.insn_cnt = std::size(returns_one);
+    load.license = reinterpret_cast<std::uintptr_t>("GPL");
+    program_ = Fd(static_cast<int>(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load)));
+    // union bpf_attr: program, target, attach_type, flags; netfilter: family, hook, priority, flags
+    std::uint32_t link[32] = {static_cast<std::uint32_t>(program_.get()), 0, 45, 0, NFPROTO_IPV4, hook, 0, 0};
+    if (program_.valid()) link_ = Fd(static_cast<int>(syscall(SYS_bpf, BPF_LINK_CREATE, link, sizeof link)));
+  }
+  [[nodiscard]] bool attached() const { return link_.valid(); }
+
+ private:
+  Fd program_, link_;
+};
+
+TEST_F(Node, WithAProgramOnAHookCannotTell) {
+  ASSERT_EQ(Answer::kSound, look().answer()) << text(look());
+  {
+    const Program program(NF_INET_PRE_ROUTING);
+    if (!program.attached()) GTEST_SKIP() << "this kernel has no BPF on netfilter's hooks: " << std::strerror(errno);
+    const Report report = look();
+    EXPECT_EQ(Answer::kCannotTell, report.answer()) << text(report);
+    EXPECT_TRUE(text(report).contains("hangs on hook 0 of ip")) << text(report);
+  }
+  EXPECT_EQ(Answer::kSound, look().answer()) << text(look());
+}
 
 }  // namespace
 }  // namespace mvm::verify
