@@ -261,6 +261,26 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair{"nft insert rule inet mvm input socket transparent 1 accept", "DOUBT"},
                     std::pair{"ip nexthop add id 9 blackhole; ip route add 198.51.100.0/24 nhid 9", "of a kind that is not modelled"}));
 
+// Steps for each tap stay few, however many others there are.
+TEST_F(Node, WithAThousandTapsOf64TenantsIsSoundWithinTheWorkOfOneQuestion) {
+  constexpr std::uint16_t kTenants = 64;
+  constexpr std::uint32_t kTaps = 1000;
+  for (std::uint32_t i = 0; i < kTaps; ++i) {
+    const auto net = static_cast<std::uint16_t>(10 + i % kTenants);
+    const std::uint32_t slot = 3 + i / kTenants;
+    if (slot == 3) {
+      make(bridge_task(Op::kMake, net));
+      make(rule_task(Op::kMake, net, lang::kEgressNat));
+      expected_.tenants[net] = {*Name::from("tenant-" + std::to_string(net)), net, true, subnet_of(net), lang::kEgressNat, {}};
+    }
+    make(tap_task(Op::kMake, net, slot));
+    expected_.tenants[net].slots.insert(slot);
+  }
+  const Report report = look();
+  EXPECT_EQ(Answer::kSound, report.answer()) << text(report);
+  EXPECT_EQ(kTaps + 3, report.taps);
+}
+
 // A BPF program on a hook of netfilter's (since 6.4); it lets all through here, and nobody can know that.
 class Program {
  public:
