@@ -218,7 +218,13 @@ def command_down(args) -> int:
 
 def command_reset(args) -> int:
     ask(args.state, op="reset")
-    return wait_until_up(args) if args.wait else 0
+    if not args.wait:
+        return 0
+    if "error" in ask(args.state, op="wait", seconds=args.boot_timeout / 2):
+        print("node: the VM does not come up, its power is cut again", file=sys.stderr)
+        diagnose(args)
+        ask(args.state, op="reset")
+    return wait_until_up(args)
 
 
 def answers(args) -> bool:
@@ -337,6 +343,7 @@ def parse_arguments() -> argparse.Namespace:
     reset = verbs.add_parser("reset", help="power cut: reset the VM, the disk as it is")
     reset.add_argument("--wait", action="store_true", help="wait until it is usable again")
     reset.add_argument("--boot-timeout", type=float, default=180)
+    reset.set_defaults(patience=10)
     execute = verbs.add_parser("exec", help="run a command in the VM")
     execute.add_argument("--timeout", type=float, default=0, help="seconds")
     execute.add_argument("--no-stdin", action="store_true")

@@ -17,6 +17,7 @@ import time
 import wire
 
 PR_SET_PDEATHSIG = 1
+SILENCE = 10  # seconds that a connection to the command service is given until the first answer
 CLIENT_BUFFER = 64 * 1024 * 1024  # bytes held for a client that reads slowly, before every stream waits for it
 
 
@@ -137,16 +138,26 @@ class Node:
         self.streams.clear()
 
     async def hold_agent(self):
-        """QEMU takes one connection at a time and may hang up on one that comes while it lets go of the last: ask again."""
+        """QEMU takes one connection at a time, and may hang up on one that comes while it lets go of the last, or never take it; what
+        the service says while nobody is connected is lost. So: connect and ask again until it has said who it is."""
         while True:
             reader, self.agent = await connect_when_there(wire.AGENT_SOCKET)
             self.agent.write(wire.frame(0, wire.PROBE))
+            asker = asyncio.create_task(self.ask_again(self.agent))
             try:
                 await self.read_agent(reader)
             except (ConnectionError, asyncio.IncompleteReadError):
                 self.hello.clear()
                 self.drop_streams("the connection to the command service broke")
                 await asyncio.sleep(0.05)
+            finally:
+                asker.cancel()
+
+    async def ask_again(self, agent):
+        await asyncio.sleep(SILENCE)
+        if not self.hello.is_set():
+            print("noded: the command service is silent, its connection is made anew", file=sys.stderr)
+            agent.close()
 
     async def read_agent(self, reader):
         while True:
