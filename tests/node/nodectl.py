@@ -163,6 +163,15 @@ def run_in_node(args, argv, **options) -> int:
 
 
 def command_up(args) -> int:
+    start(args)
+    if "error" in ask(args.state, op="wait", seconds=args.boot_timeout):
+        print("node: the VM does not come up, another is started", file=sys.stderr)
+        diagnose(args)
+        start(args)
+    return wait_until_up(args)
+
+
+def start(args):
     command_down(args)
     os.makedirs(args.state, exist_ok=True)
     for name in (wire.NODE_SOCKET, wire.AGENT_SOCKET, wire.QMP_SOCKET, wire.CONSOLE_SOCKET):
@@ -183,7 +192,6 @@ def command_up(args) -> int:
             with open(log_path, encoding="utf-8", errors="replace") as log:
                 fail(f"did not start: {log.read()}")
         time.sleep(0.02)
-    return wait_until_up(args)
 
 
 def wait_until_up(args) -> int:
@@ -339,6 +347,7 @@ def parse_arguments() -> argparse.Namespace:
     up.add_argument("--append", default="")
     up.add_argument("--lifetime", type=int, default=0)
     up.add_argument("--boot-timeout", type=float, default=180)
+    up.set_defaults(patience=10)
     verbs.add_parser("down", help="end the VM at once")
     reset = verbs.add_parser("reset", help="power cut: reset the VM, the disk as it is")
     reset.add_argument("--wait", action="store_true", help="wait until it is usable again")
