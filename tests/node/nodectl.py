@@ -228,7 +228,7 @@ def command_reset(args) -> int:
     ask(args.state, op="reset")
     if not args.wait:
         return 0
-    if "error" in ask(args.state, op="wait", seconds=args.boot_timeout / 2):
+    if "error" in ask(args.state, op="wait", seconds=args.boot_timeout):
         print("node: the VM does not come up, its power is cut again", file=sys.stderr)
         diagnose(args)
         ask(args.state, op="reset")
