@@ -1,58 +1,29 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
-#include "base/derived.h"
 #include "broker/net/elements.h"
 #include "broker/net/executors.h"
 #include "broker/net/links.h"
 #include "broker/net/routing.h"
-#include "policy-lang/table.h"
+#include "policy-lang/link_name.h"
 
 namespace mvm::net {
 namespace {
 
-struct TapName {
-  std::uint16_t net;
-  std::uint32_t slot;
-};
-
-// The number at the front of the text, which is taken off it.
-template <class T>
-std::optional<T> take_number(std::string_view& text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{}) return std::nullopt;
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-  return value;
-}
-
-// Names are read back by making them again: what does not come out the same is not a name of ours.
 std::optional<std::uint16_t> net_of_bridge(std::string_view name) {
-  std::string_view rest = name;
-  constexpr std::string_view kPrefix = "br-tenant-";
-  if (!rest.starts_with(kPrefix)) return std::nullopt;
-  rest.remove_prefix(kPrefix.size());
-  const auto net = take_number<std::uint16_t>(rest);
-  if (!net || *net > lang::kMaxNet || bridge_name(*net) != name) return std::nullopt;
-  return net;
+  const auto read = lang::read_link_name(name);
+  return read && !read->slot ? std::optional(read->net) : std::nullopt;
 }
 
-std::optional<TapName> read_tap_name(std::string_view name) {
-  std::string_view rest = name;
-  if (!rest.starts_with("tn")) return std::nullopt;
-  rest.remove_prefix(2);
-  const auto net = take_number<std::uint16_t>(rest);
-  if (!net || *net > lang::kMaxNet || !rest.starts_with('i')) return std::nullopt;
-  rest.remove_prefix(1);
-  const auto slot = take_number<std::uint32_t>(rest);
-  if (!slot || tap_name(*net, *slot) != name) return std::nullopt;
-  return TapName{*net, *slot};
+// What a map of finds has a tap under.
+std::optional<std::pair<std::uint16_t, std::uint32_t>> place_of_tap(std::string_view name) {
+  const auto read = lang::read_link_name(name);
+  return read && read->slot ? std::optional(std::pair{read->net, *read->slot}) : std::nullopt;
 }
 
 // Found, and whether it is whole; ordered so that what hangs on a bridge comes behind all bridges.
@@ -98,14 +69,14 @@ Status find_taps(Kernel& kernel, Finds& finds) {
   const Result<std::vector<Element>> sources = read_set(kernel.nft, kSources);
   if (!sources) return forward(sources.error());
   for (const Element& element : *sources)
-    if (const auto tap = read_tap_name(interface_of(element))) finds.taps.emplace(std::pair{tap->net, tap->slot}, false);
+    if (const auto tap = place_of_tap(interface_of(element))) finds.taps.emplace(*tap, false);
   for (const Link& link : *links) {
-    const auto tap = read_tap_name(link.name);
+    const auto tap = place_of_tap(link.name);
     if (!tap || !is_ours(link)) continue;
-    const auto bridge = finds.bridge_index.find(tap->net);
+    const auto bridge = finds.bridge_index.find(tap->first);
     const bool own = bridge != finds.bridge_index.end() && link.master == bridge->second;
-    const bool guarded = finds.taps.contains({tap->net, tap->slot});
-    finds.taps[{tap->net, tap->slot}] = own && guarded && link.group == kLinkGroup && (link.flags & IFF_UP) != 0;
+    const bool guarded = finds.taps.contains(*tap);
+    finds.taps[*tap] = own && guarded && link.group == kLinkGroup && (link.flags & IFF_UP) != 0;
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/derived.h"
+#include "policy-lang/link_name.h"
 
 namespace mvm::verify {
 namespace {
@@ -31,7 +32,7 @@ class Structure {
     }
     for (const FlowTable& table : snapshot_.flow_tables)
       for (const std::string& device : table.devices)
-        if (const auto named = read_name(device)) unsure({named->net}, "flow table " + table.name + " takes packets of " + device + " past the rules");
+        if (const auto named = lang::read_link_name(device)) unsure({named->net}, "flow table " + table.name + " takes packets of " + device + " past the rules");
     for (const std::string& why : snapshot_.unread) unsure({}, "not read: " + why);
   }
 
@@ -95,7 +96,7 @@ class Structure {
 
   // A link with a name of ours that the state does not know.
   void unexpected(const Link& link) {
-    const auto named = read_name(link.name);
+    const auto named = lang::read_link_name(link.name);
     if (!named) return;
     const Tenant* tenant = expected_.tenant(named->net);
     const bool known = tenant != nullptr && (named->slot ? tenant->slots.contains(*named->slot) : tenant->has_bridge);
@@ -104,9 +105,9 @@ class Structure {
 
   void port(const Link& link) {
     const Link* master = link.master == 0 ? nullptr : snapshot_.link(link.master);
-    const auto bridge = master == nullptr ? std::nullopt : read_name(master->name);
+    const auto bridge = master == nullptr ? std::nullopt : lang::read_link_name(master->name);
     if (!bridge || bridge->slot) return;
-    const auto named = read_name(link.name);
+    const auto named = lang::read_link_name(link.name);
     if (!named || !named->slot) return tell("port", {bridge->net}, link.name + (link.kind.empty() ? "" : " (" + link.kind + ")") + " is a port of " + master->name + " and no tap of its tenant's");
     if (named->net != bridge->net) tell("port", {bridge->net, named->net}, link.name + " is a port of " + master->name + ", another tenant's bridge");
   }
@@ -115,7 +116,7 @@ class Structure {
   void stacked(const Link& link) {
     if (link.lower == 0 || link.lower_elsewhere) return;
     const std::string below = link_name(link.lower);
-    const auto named = read_name(below);
+    const auto named = lang::read_link_name(below);
     if (named) tell("stacked", {named->net}, link.name + " (" + link.kind + ") is stacked on " + below);
   }
 
@@ -138,7 +139,7 @@ class Structure {
         {"rp_filter", 1, 1, "does not check the reverse path"},
         {"arp_ignore", 1, 8, "answers ARP for addresses of other links"},
     }};
-    const auto named = read_name(link.name);
+    const auto named = lang::read_link_name(link.name);
     if (!named) return;
     const bool tap = named->slot.has_value();
     for (const Wanted& wanted : kWanted) {
@@ -169,7 +170,7 @@ class Structure {
   }
 
   void programs(const Link& link) {
-    const auto named = read_name(link.name);
+    const auto named = lang::read_link_name(link.name);
     if (!named) return;
     if (link.xdp) unsure({named->net}, "an XDP program is attached to " + link.name);
     if (const auto found = snapshot_.programs.find(link.index); found != snapshot_.programs.end())

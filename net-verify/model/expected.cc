@@ -1,43 +1,8 @@
 #include "net-verify/model/expected.h"
 
-#include <charconv>
-
-#include "base/derived.h"
 #include "policy-lang/table.h"
 
 namespace mvm::verify {
-namespace {
-
-template <class T>
-std::optional<T> take_number(std::string_view& text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{}) return std::nullopt;
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-  return value;
-}
-
-bool take_prefix(std::string_view& text, std::string_view prefix) {
-  if (!text.starts_with(prefix)) return false;
-  text.remove_prefix(prefix.size());
-  return true;
-}
-
-}  // namespace
-
-std::optional<Named> read_name(std::string_view name) {
-  std::string_view rest = name;
-  const bool bridge = take_prefix(rest, "br-tenant-");
-  if (!bridge && !take_prefix(rest, "tn")) return std::nullopt;
-  const auto net = take_number<std::uint16_t>(rest);
-  if (!net || *net > lang::kMaxNet) return std::nullopt;
-  if (bridge) return bridge_name(*net) == name ? std::optional(Named{*net, std::nullopt}) : std::nullopt;
-  if (!take_prefix(rest, "i")) return std::nullopt;
-  const auto slot = take_number<std::uint32_t>(rest);
-  if (!slot || tap_name(*net, *slot) != name) return std::nullopt;
-  return Named{*net, *slot};
-}
-
 Result<Expected> Expected::from(const lang::Document& state, const lang::Document* policy) {
   if (state.kind != lang::Kind::kState || (policy != nullptr && policy->kind != lang::Kind::kPolicy))
     return fail(Errc::kMalformed, "read what there should be", "not a state, or not a policy");

@@ -34,11 +34,4 @@ struct Expected {
   }
 };
 
-// What a link's name makes it, whether or not it should be there.
-struct Named {
-  std::uint16_t net = 0;
-  std::optional<std::uint32_t> slot;  // of a tap; none: a bridge
-};
-[[nodiscard]] std::optional<Named> read_name(std::string_view name);
-
 }  // namespace mvm::verify

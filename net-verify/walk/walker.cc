@@ -6,6 +6,7 @@
 
 #include "base/derived.h"
 #include "net-verify/space/match.h"
+#include "policy-lang/link_name.h"
 #include "policy-lang/table.h"
 
 namespace mvm::verify {
@@ -43,7 +44,7 @@ Walker::Walker(const Snapshot& snapshot, const Expected& expected, std::uint64_t
 }
 
 std::optional<std::uint16_t> Walker::tenant_of(const Link& link) const {
-  const auto named = read_name(link.name);
+  const auto named = lang::read_link_name(link.name);
   return named ? std::optional(named->net) : std::nullopt;
 }
 
@@ -51,7 +52,7 @@ const Link* Walker::bridge_of(const Link& link) const { return link.master == 0 
 
 void Walker::run(Report& report) {
   for (const Link& link : snapshot_.links) {
-    const auto named = read_name(link.name);
+    const auto named = lang::read_link_name(link.name);
     if (!named || !named->slot) continue;
     from_tap(link, named->net);
     ++report.taps;
@@ -118,7 +119,7 @@ void Walker::to_ports(const Link& in, const Link& bridge, const std::vector<Pack
 
 // What a tap of ours lets through must be its slot's own: MAC, address, ARP, and nothing else.
 void Walker::check_own(const Link& tap, const std::vector<Packets>& packets) {
-  const auto named = read_name(tap.name);
+  const auto named = lang::read_link_name(tap.name);
   const Tenant* tenant = named ? expected_.tenant(named->net) : nullptr;
   if (tenant == nullptr || !named->slot || !tenant->slots.contains(*named->slot)) return;
   const std::uint64_t mac = number(instance_mac(named->net, *named->slot)), address = slot_address(tenant->subnet, *named->slot);

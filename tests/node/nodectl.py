@@ -162,13 +162,18 @@ def run_in_node(args, argv, **options) -> int:
     return session.run()
 
 
-def command_up(args) -> int:
-    start(args)
+def come_up(args, begin) -> int:
+    """Until the VM is usable that `begin` sets going; one that does not come up is begun once more."""
+    begin()
     if "error" in ask(args.state, op="wait", seconds=args.boot_timeout):
-        print("node: the VM does not come up, another is started", file=sys.stderr)
+        print("node: the VM does not come up, it is begun again", file=sys.stderr)
         diagnose(args)
-        start(args)
+        begin()
     return wait_until_up(args)
+
+
+def command_up(args) -> int:
+    return come_up(args, lambda: start(args))
 
 
 def start(args):
@@ -225,14 +230,13 @@ def command_down(args) -> int:
 
 
 def command_reset(args) -> int:
-    ask(args.state, op="reset")
-    if not args.wait:
-        return 0
-    if "error" in ask(args.state, op="wait", seconds=args.boot_timeout):
-        print("node: the VM does not come up, its power is cut again", file=sys.stderr)
-        diagnose(args)
+    def cut():
         ask(args.state, op="reset")
-    return wait_until_up(args)
+
+    if args.wait:
+        return come_up(args, cut)
+    cut()
+    return 0
 
 
 def answers(args) -> bool:
