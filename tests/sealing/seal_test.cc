@@ -1,0 +1,122 @@
+#include "sealing/seal.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/sealing/samples.h"
+
+namespace mvm::sealing {
+namespace {
+
+using test::bytes_of;
+using test::content_label;
+using test::key_label;
+using test::kTenantKey;
+using test::sealed;
+
+class Seal : public testing::Test {
+ protected:
+  SecretArena arena = SecretArena::make().value();
+  Session session = Session::make(arena).value();
+};
+
+TEST_F(Seal, OpensAKeyThatWasSealedToIt) {
+  const auto envelope = sealed(arena, key_label(), session.public_key(), kTenantKey);
+  const Secret opened = session.open(key_label(), envelope).value();
+  EXPECT_TRUE(std::ranges::equal(opened.bytes(), kTenantKey));
+}
+
+TEST_F(Seal, OpensContentUpToItsLimit) {
+  for (const Purpose purpose : {Purpose::kSecrets, Purpose::kConfig}) {
+    const std::string content(kMaxContent, 'c');
+    const Label label = content_label(purpose, content);
+    EXPECT_EQ(session.open(label, sealed(arena, label, session.public_key(), bytes_of(content))).value().size(), kMaxContent);
+    const std::string more(kMaxContent + 1, 'c');
+    EXPECT_FALSE(seal(arena, content_label(purpose, more), session.public_key(), test::kSigner, test::unsigned_, bytes_of(more)));
+  }
+}
+
+TEST_F(Seal, SealsNothingThatIsNotWhatItsLabelSays) {
+  const auto refused = [&](const Label& label, Bytes plaintext) {
+    const auto envelope = seal(arena, label, session.public_key(), test::kSigner, test::unsigned_, plaintext);
+    return !envelope && envelope.error().code == Errc::kDenied;
+  };
+  EXPECT_TRUE(refused(key_label(), Bytes(kTenantKey).first(31)));
+  EXPECT_TRUE(refused(content_label(Purpose::kSecrets, "a"), bytes_of("b")));
+}
+
+TEST_F(Seal, OpensNothingForAnotherLabel) {
+  const auto envelope = sealed(arena, key_label(), session.public_key(), kTenantKey);
+  const auto refused = [&](const auto& change) {
+    Label other = key_label();
+    change(other);
+    const auto opened = session.open(other, envelope);
+    return !opened && opened.error().code == Errc::kDenied;
+  };
+  EXPECT_TRUE(refused([](Label& l) { l.node = *Name::from("node-8"); }));
+  EXPECT_TRUE(refused([](Label& l) { l.tenant = *Name::from("bolt"); }));
+  EXPECT_TRUE(refused([](Label& l) { l.version = 2; }));
+  EXPECT_TRUE(refused([](Label& l) { l.generation = 43; }));
+  EXPECT_TRUE(refused([](Label& l) { l.purpose = Purpose::kSecrets; }));
+  EXPECT_TRUE(refused([](Label& l) { l.digest = sha256("x"); }));
+}
+
+// Whoever carries it rewrites the label in clear: HPKE knows.
+TEST_F(Seal, OpensNothingWhoseHeaderWasChanged) {
+  const auto envelope = sealed(arena, key_label(), session.public_key(), kTenantKey);
+  unsigned looked_at = 0;
+  for (std::size_t at = 0; at < kHeaderBytes + kTenantKeyBytes + kSealedTagBytes; ++at) {
+    auto changed = envelope;
+    changed[at] ^= 1;
+    const auto read = read_envelope(changed);
+    if (!read) continue;
+    ++looked_at;
+    const auto opened = session.open(read->label, changed);
+    EXPECT_FALSE(opened) << at;
+  }
+  EXPECT_GT(looked_at, 150u);
+}
+
+TEST_F(Seal, OpensNothingThatWasSealedToAnotherStart) {
+  const Session other = Session::make(arena).value();
+  const auto envelope = sealed(arena, key_label(), other.public_key(), kTenantKey);
+  EXPECT_EQ(session.open(key_label(), envelope).error().code, Errc::kDenied);
+  // Nor where it is said to be for this one.
+  auto renamed = envelope;
+  std::ranges::copy(key_id(session.public_key()).bytes, renamed.begin() + 120);
+  EXPECT_EQ(session.open(key_label(), renamed).error().code, Errc::kDenied);
+}
+
+// Content with another digest, sealed by someone who does not use seal().
+TEST_F(Seal, BelievesNoDigestThatItHasNotComputed) {
+  const Label label = content_label(Purpose::kSecrets, "a");
+  auto draft = begin_envelope(label, session.public_key(), test::kSigner).value();
+  const auto message = hpke::seal(arena, session.public_key(), draft.info(), draft.aad(), bytes_of("b")).value();
+  auto envelope = to_be_signed(draft, message.enc, message.ciphertext);
+  envelope.resize(envelope.size() + 64);
+  EXPECT_EQ(session.open(label, envelope).error().code, Errc::kDenied);
+}
+
+TEST_F(Seal, SignsAllOfAnEnvelopeButTheSignature) {
+  std::string signed_text;
+  const auto sign = [&](std::string_view text) -> Result<Signature> {
+    signed_text = text;
+    return Signature{1};
+  };
+  const auto envelope = seal(arena, key_label(), session.public_key(), test::kSigner, sign, kTenantKey).value();
+  EXPECT_EQ(signed_text.size(), envelope.size() - 64);
+  EXPECT_TRUE(std::ranges::equal(read_envelope(envelope).value().signed_bytes, bytes_of(signed_text)));
+}
+
+TEST_F(Seal, LeavesNothingOfTheKeyBehind) {
+  const auto envelope = sealed(arena, key_label(), session.public_key(), kTenantKey);
+  const std::uint8_t* was = nullptr;
+  {
+    const Secret opened = session.open(key_label(), envelope).value();
+    was = opened.bytes().data();
+    ASSERT_EQ(was[31], 32);
+  }
+  for (std::size_t i = 0; i < kTenantKeyBytes; ++i) EXPECT_EQ(was[i], 0);
+}
+
+}  // namespace
+}  // namespace mvm::sealing
