@@ -1,0 +1,250 @@
+#include "snapshot-file/writer.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "snapshot-file/chunk.h"
+#include "snapshot-file/crypto.h"
+#include "snapshot-file/index.h"
+
+namespace mvm::snapshot_file {
+namespace {
+
+constexpr std::size_t kWriteAt = 1 << 20;         // bytes that are gathered for one write
+constexpr std::uint64_t kFreeAt = 4ULL << 20;     // bytes of the source that are given back at a time
+constexpr std::uint64_t kBegunAt = 16ULL << 20;   // bytes after which the disk is told to begin
+
+Status check_size(int fd, std::uint64_t size, const char* what) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return fail_errno(errno, "measure", what);
+  if (static_cast<std::uint64_t>(status.st_size) != size) return fail(Errc::kMalformed, "seal a snapshot", what);
+  return {};
+}
+
+Status read_at(int fd, std::span<std::uint8_t> into, std::uint64_t at, const char* what) {
+  while (!into.empty()) {
+    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(at));
+    const int saved = errno;
+    if (got < 0 && saved == EINTR) continue;
+    if (got < 0) return fail_errno(saved, "read", what);
+    if (got == 0) return fail(Errc::kMalformed, "seal a snapshot", what);
+    into = into.subspan(static_cast<std::size_t>(got));
+    at += static_cast<std::uint64_t>(got);
+  }
+  return {};
+}
+
+// The extents that hold data (lseek(2), SEEK_DATA): asked for one after the other, as the image is gone through.
+class Extents {
+ public:
+  Extents(int fd, std::uint64_t size) : fd_(fd), size_(size) {}
+  // True where [at, at + length) is a hole altogether.
+  Result<bool> hole(std::uint64_t at, std::uint64_t length) {
+    if (auto ok = advance(at); !ok) return forward(std::move(ok.error()));
+    return begin_ >= at + length;
+  }
+  // True where the page at `at` holds data. After hole() of its chunk said no.
+  Result<bool> data(std::uint64_t at) {
+    if (auto ok = advance(at); !ok) return forward(std::move(ok.error()));
+    return at >= begin_;
+  }
+
+ private:
+  Status advance(std::uint64_t at) {
+    while (end_ <= at) {
+      const off_t begin = lseek(fd_, static_cast<off_t>(at), SEEK_DATA);
+      const int saved = errno;
+      if (begin < 0 && saved != ENXIO) return fail_errno(saved, "find data", "memory");
+      if (begin < 0) {
+        begin_ = end_ = size_;  // no data from here on
+        return {};
+      }
+      const off_t end = lseek(fd_, begin, SEEK_HOLE);
+      if (end < 0) return fail_errno(errno, "find a hole", "memory");
+      begin_ = static_cast<std::uint64_t>(begin);
+      end_ = static_cast<std::uint64_t>(end);
+    }
+    return {};
+  }
+  int fd_;
+  std::uint64_t size_, begin_ = 0, end_ = 0;
+};
+
+class Writer {
+ public:
+  Writer(const Header& header, const Source& source, int out, PartCipher cipher)
+      : header_(header), source_(source), out_(out), cipher_(std::move(cipher)), packer_(header.kind, header.compression, header.chunk),
+        chunk_(header.chunk), buffer_(kWriteAt + max_packed(header.chunk) + kTagBytes) {}
+
+  Status write_memory() {
+    const std::uint32_t count = header_.memory_chunks();
+    Extents extents(source_.memory, header_.memory);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint64_t at = std::uint64_t{i} * header_.chunk;
+      const auto hole = extents.hole(at, header_.chunk);
+      if (!hole) return forward(hole.error());
+      if (*hole) {
+        index_.lengths.push_back(0);
+        continue;
+      }
+      if (auto ok = mark_base(extents, at); !ok) return ok;
+      if (auto ok = read_at(source_.memory, chunk_, at, "memory"); !ok) return ok;
+      auto packed = packer_.pack(chunk_, header_.kind == Kind::kDiff ? std::span<const bool>(in_base_.get(), pages()) : std::span<const bool>());
+      if (!packed) return forward(std::move(packed.error()));
+      if (auto ok = put(Part::kMemory, i, count, *packed); !ok) return ok;
+      if (auto ok = give_back(at + header_.chunk); !ok) return ok;
+    }
+    return give_back_rest();
+  }
+
+  Status write_state() {
+    const std::uint32_t count = header_.state_chunks();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint64_t at = std::uint64_t{i} * header_.chunk;
+      const auto piece = std::span(chunk_).first(std::min<std::uint64_t>(header_.chunk, header_.state - at));
+      if (auto ok = read_at(source_.state, piece, at, "state"); !ok) return ok;
+      auto packed = packer_.pack_bytes(piece);
+      if (!packed) return forward(std::move(packed.error()));
+      if (auto ok = put(Part::kState, i, count, *packed); !ok) return ok;
+    }
+    return {};
+  }
+
+  // The sealed index.
+  Result<std::vector<std::uint8_t>> write_index() {
+    index_.first.assign(source_.first.begin(), source_.first.end());
+    const auto plain = encode(index_);
+    if (auto known = decode_index(header_, plain); !known) return forward(std::move(known.error()));
+    std::vector<std::uint8_t> sealed(plain.size() + kTagBytes);
+    auto size = cipher_.seal(Part::kIndex, 0, 1, {}, plain, sealed.data());
+    if (!size) return forward(std::move(size.error()));
+    if (auto ok = flush(); !ok) return forward(std::move(ok.error()));
+    if (auto ok = write_all(sealed); !ok) return forward(std::move(ok.error()));
+    return sealed;
+  }
+
+  Status write_all(std::span<const std::uint8_t> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t wrote = write(out_, bytes.data(), bytes.size());
+      const int saved = errno;
+      if (wrote < 0 && saved == EINTR) continue;
+      if (wrote < 0) return fail_errno(saved, "write", "snapshot");
+      bytes = bytes.subspan(static_cast<std::size_t>(wrote));
+      written_ += static_cast<std::uint64_t>(wrote);
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::uint64_t written() const { return written_; }
+
+ private:
+  [[nodiscard]] std::size_t pages() const { return header_.chunk / kPage; }
+
+  Status mark_base(Extents& extents, std::uint64_t at) {
+    if (header_.kind == Kind::kFull) return {};
+    for (std::size_t i = 0; i < pages(); ++i) {
+      const auto data = extents.data(at + i * kPage);
+      if (!data) return forward(data.error());
+      in_base_[i] = !*data;
+    }
+    return {};
+  }
+
+  Status put(Part part, std::uint32_t number, std::uint32_t count, const Packed& packed) {
+    if (packed.head.empty()) {
+      index_.lengths.push_back(0);
+      return {};
+    }
+    auto size = cipher_.seal(part, number, count, packed.head, packed.body, buffer_.data() + used_);
+    if (!size) return forward(std::move(size.error()));
+    used_ += *size;
+    index_.lengths.push_back(static_cast<std::uint32_t>(*size));
+    return used_ < kWriteAt ? Status{} : flush();
+  }
+
+  Status flush() {
+    auto ok = write_all(std::span(buffer_).first(used_));
+    used_ = 0;
+    if (ok && written_ - begun_ >= kBegunAt) {
+      // A hint, so that the sync at the end finds little to do: what it says of an error, fdatasync says too.
+      (void)sync_file_range(out_, static_cast<off_t>(begun_), static_cast<off_t>(written_ - begun_), SYNC_FILE_RANGE_WRITE);
+      begun_ = written_;
+    }
+    return ok;
+  }
+
+  Status give_back(std::uint64_t up_to) {
+    if (source_.consumed == Consumed::kKept || up_to - freed_ < kFreeAt) return {};
+    if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(up_to - freed_)) != 0) {
+      return fail_errno(errno, "free what is sealed", "memory");
+    }
+    freed_ = up_to;
+    return {};
+  }
+
+  Status give_back_rest() {
+    if (source_.consumed == Consumed::kKept || freed_ == header_.memory) return {};
+    if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(header_.memory - freed_)) != 0) {
+      return fail_errno(errno, "free what is sealed", "memory");
+    }
+    return {};
+  }
+
+  const Header& header_;
+  const Source& source_;
+  int out_;
+  PartCipher cipher_;
+  Packer packer_;
+  Index index_;
+  WipedBytes chunk_;
+  std::vector<std::uint8_t> buffer_;
+  std::unique_ptr<bool[]> in_base_ = std::make_unique<bool[]>(kMaxChunk / kPage);
+  std::size_t used_ = 0;
+  std::uint64_t written_ = 0, begun_ = 0, freed_ = 0;
+};
+
+Status check_sources(const Header& header, const Source& source) {
+  if (source.first.size() > kMaxFirst) return fail(Errc::kLimit, "seal a snapshot", "first chunks");
+  if (auto ok = check_size(source.memory, header.memory, "memory"); !ok) return ok;
+  return check_size(source.state, header.state, "state");
+}
+
+Result<Digest> write_file(Writer& writer, const Header& header, int out) {
+  const auto head = encode(header);
+  if (auto ok = writer.write_all(head); !ok) return forward(std::move(ok.error()));
+  if (auto ok = writer.write_memory(); !ok) return forward(std::move(ok.error()));
+  if (auto ok = writer.write_state(); !ok) return forward(std::move(ok.error()));
+  const auto index = writer.write_index();
+  if (!index) return forward(index.error());
+  if (fdatasync(out) != 0) return fail_errno(errno, "sync", "snapshot");
+  const auto text = [](std::span<const std::uint8_t> bytes) { return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
+  return sha256(text(head), text(*index));
+}
+
+}  // namespace
+
+Result<Sealed> seal(Header header, const Source& source, Key tenant_key, int out) {
+  header.first = static_cast<std::uint32_t>(source.first.size());
+  if (auto ok = check(header); !ok) return forward(std::move(ok.error()));
+  if (auto ok = check_sources(header, source); !ok) return forward(std::move(ok.error()));
+  if (auto ok = check_size(out, 0, "where the snapshot goes"); !ok) return forward(std::move(ok.error()));
+  WipedKey data_key;
+  if (auto ok = fresh_key(data_key); !ok) return forward(std::move(ok.error()));
+  if (auto ok = wrap(header, tenant_key, data_key.key()); !ok) return forward(std::move(ok.error()));
+  const auto head = encode(header);
+  auto cipher = PartCipher::make(PartCipher::Way::kSeal, data_key.key(), sha256({reinterpret_cast<const char*>(head.data()), head.size()}));
+  if (!cipher) return forward(std::move(cipher.error()));
+  Writer writer(header, source, out, std::move(*cipher));
+  auto file = write_file(writer, header, out);
+  if (!file) return forward(std::move(file.error()));
+  return Sealed{*file, writer.written(), header};
+}
+
+}  // namespace mvm::snapshot_file

@@ -1,0 +1,122 @@
+// How a file comes to be: what the writer takes, frees, and leaves when it fails.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+
+#include "tests/snapshot-file/image.h"
+
+namespace mvm::snapshot_file {
+namespace {
+
+using test::Bytes;
+
+constexpr std::uint32_t kChunk = 65'536;
+
+Fd memory_file(const char* name = "memory") { return Fd(memfd_create(name, MFD_CLOEXEC)); }
+std::uint64_t held(int fd) {
+  struct stat status {};
+  EXPECT_EQ(fstat(fd, &status), 0);
+  return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+TEST(Writer, GivesBackWhatItHasSealed) {
+  const Bytes memory = test::random_bytes(160 * kChunk, 1);
+  const Fd source = test::file_of(memory), state = test::file_of({1}), out = memory_file();
+  ASSERT_GE(held(source.get()), memory.size());
+  ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get()));
+  EXPECT_EQ(held(source.get()), 0u);
+  auto reader = test::open(test::bytes_of(out.get()));
+  EXPECT_EQ(*test::memory_of(*reader), memory);
+}
+
+TEST(Writer, KeepsTheSourceWhereItIsTold) {
+  const Bytes memory = test::random_bytes(80 * kChunk, 1);
+  const Fd source = test::file_of(memory), state = test::file_of({1}), out = memory_file();
+  const Source kept{.memory = source.get(), .state = state.get(), .consumed = Consumed::kKept};
+  ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), kept, test::kTenantKey, out.get()));
+  EXPECT_EQ(test::bytes_of(source.get()), memory);
+}
+
+// A sparse file, as Firecracker's diff is: its holes are the base's, and its pages are its own, zeros too.
+TEST(Writer, TakesTheHolesOfADiffForTheBases) {
+  const std::size_t pages = 64;
+  const Bytes base = test::random_bytes(pages * kPage, 1);
+  Bytes expected = base;
+  const Fd source = memory_file(), state = test::file_of({1}), out = memory_file();
+  ASSERT_EQ(ftruncate(source.get(), static_cast<off_t>(base.size())), 0);
+  for (const std::size_t page : {0u, 5u, 6u, 17u, 40u, 63u}) {
+    const Bytes data = page == 6 ? Bytes(kPage) : test::random_bytes(kPage, static_cast<std::uint32_t>(100 + page));
+    std::ranges::copy(data, expected.begin() + static_cast<std::ptrdiff_t>(page * kPage));
+    ASSERT_EQ(pwrite(source.get(), data.data(), kPage, static_cast<off_t>(page * kPage)), static_cast<ssize_t>(kPage));
+  }
+  Header header = test::header_for(base.size(), kChunk, 1);
+  header.kind = Kind::kDiff;
+  header.base = sha256("base");
+  ASSERT_TRUE(seal(header, {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get()));
+  const Bytes bytes = test::bytes_of(out.get());
+  EXPECT_LT(bytes.size(), 8 * kPage);
+  auto reader = test::open(bytes);
+  EXPECT_EQ(*test::memory_of(*reader, base), expected);
+}
+
+TEST(Writer, ReadsAHoleOfAFullOneAsZeros) {
+  const Fd source = memory_file(), state = test::file_of({1}), out = memory_file();
+  ASSERT_EQ(ftruncate(source.get(), 64 * kChunk), 0);
+  ASSERT_EQ(pwrite(source.get(), "x", 1, 9 * kChunk + 12'345), 1);
+  ASSERT_TRUE(seal(test::header_for(64 * kChunk, kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get()));
+  Bytes expected(64 * kChunk);
+  expected[9 * kChunk + 12'345] = 'x';
+  auto reader = test::open(test::bytes_of(out.get()));
+  EXPECT_EQ(*test::memory_of(*reader), expected);
+}
+
+TEST(Writer, RefusesSourcesOfAnotherSize) {
+  const Fd memory = test::file_of(Bytes(kChunk - 1)), state = test::file_of({1}), out = memory_file();
+  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, out.get()).error().code, Errc::kMalformed);
+  const Fd right = test::file_of(Bytes(kChunk));
+  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 2), {.memory = right.get(), .state = state.get()}, test::kTenantKey, out.get()).error().code, Errc::kMalformed);
+  EXPECT_EQ(held(out.get()), 0u);
+}
+
+TEST(Writer, RefusesToWriteOverAnything) {
+  const Fd memory = test::file_of(Bytes(kChunk)), state = test::file_of({1}), out = test::file_of({1});
+  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, out.get()).error().code, Errc::kMalformed);
+}
+
+TEST(Writer, RefusesFirstChunksThatAreNone) {
+  const Fd memory = test::file_of(Bytes(2 * kChunk)), state = test::file_of({1}), out = memory_file();
+  const std::vector<std::uint32_t> first = {1, 2};
+  EXPECT_EQ(seal(test::header_for(2 * kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get(), .first = first}, test::kTenantKey, out.get()).error().code,
+            Errc::kMalformed);
+}
+
+// No room on the disk, played by a limit on the size of files: the error is said, and nothing is called sealed.
+TEST(Writer, SaysThatThereIsNoRoom) {
+  const Bytes memory = test::random_bytes(64 * kChunk, 1);
+  const Fd source = test::file_of(memory), state = test::file_of({1}), out = memory_file();
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto sealed = seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get());
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  ASSERT_FALSE(sealed);
+  EXPECT_EQ(sealed.error().sys_errno, EFBIG);
+}
+
+// The file never holds what went in, compressed or not.
+TEST(Writer, LeavesNoPlaintext) {
+  Bytes memory = test::mixed_memory(64);
+  const std::string canary = "the canary that sat in the guest's memory";
+  std::ranges::copy(canary, memory.begin() + 9 * kPage + 100);
+  Header header = test::header_for(memory.size(), kChunk, canary.size());
+  header.compression = Compression::kNone;
+  const auto written = test::write(header, memory, Bytes(canary.begin(), canary.end()));
+  EXPECT_EQ(std::search(written.bytes.begin(), written.bytes.end(), canary.begin(), canary.end()), written.bytes.end());
+}
+
+}  // namespace
+}  // namespace mvm::snapshot_file
