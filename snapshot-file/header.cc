@@ -22,7 +22,7 @@ std::optional<Name> name_of(const std::array<char, kMaxName>& padded) {
 Status check_shape(const Header& header) {
   if (!std::has_single_bit(header.chunk) || header.chunk < kMinChunk || header.chunk > kMaxChunk) return malformed("chunk");
   if (header.memory == 0 || header.memory % header.chunk != 0) return malformed("memory");
-  if (header.memory > kMaxMemory || header.memory / header.chunk > kMaxChunks) return fail(Errc::kLimit, "read a snapshot's header", "memory");
+  if (header.memory / header.chunk > kMaxChunks) return fail(Errc::kLimit, "read a snapshot's header", "memory");
   if (header.state == 0 || header.state > kMaxState) return fail(Errc::kLimit, "read a snapshot's header", "state");
   if (header.first > kMaxFirst || header.first > header.memory_chunks()) return fail(Errc::kLimit, "read a snapshot's header", "first");
   return {};

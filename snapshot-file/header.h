@@ -23,11 +23,12 @@ inline constexpr std::size_t kWrappedBytes = kNonceBytes + kKeyBytes + kTagBytes
 inline constexpr std::size_t kHeaderBytes = 376;
 inline constexpr std::uint32_t kVersion = 1;
 
-inline constexpr std::uint64_t kMaxMemory = std::uint64_t{1} << 40;  // bytes: the language's 1 TiB
 inline constexpr std::uint32_t kMinChunk = 4096;
 inline constexpr std::uint32_t kUsualChunk = 65'536;
 inline constexpr std::uint32_t kMaxChunk = 1 << 20;
 inline constexpr std::uint32_t kMaxChunks = 1 << 20;         // of memory; so an index is never above 4.3 MiB
+inline constexpr std::uint64_t kMaxMemory = std::uint64_t{kMaxChunks} * kMaxChunk;
+static_assert(kMaxMemory == std::uint64_t{1} << 40, "the language's 1 TiB");
 inline constexpr std::uint64_t kMaxState = 64ULL << 20;      // bytes of Firecracker's own state
 inline constexpr std::uint32_t kMaxFirst = 1 << 16;          // chunks that are served before any fault
 
