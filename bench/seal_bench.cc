@@ -71,7 +71,7 @@ struct Run {
   double seconds;
   std::uint64_t bytes;
 };
-Run seal_once(const std::vector<std::uint8_t>& image, sf::Compression compression) {
+Run seal_once(const std::vector<std::uint8_t>& image, sf::Compression compression, const SecretArena& arena) {
   const Fd memory = memory_file(image), state = memory_file({1}), out(memfd_create("out", MFD_CLOEXEC));
   sf::Header header;
   header.instance = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{1});
@@ -82,7 +82,7 @@ Run seal_once(const std::vector<std::uint8_t>& image, sf::Compression compressio
   header.state = 1;
   const std::array<std::uint8_t, sf::kKeyBytes> key{};
   const double before = processor_seconds(RUSAGE_SELF);
-  const auto sealed = sf::seal(header, {.memory = memory.get(), .state = state.get()}, key, out.get());
+  const auto sealed = sf::seal(header, {.memory = memory.get(), .state = state.get()}, key, arena, out.get());
   const double seconds = processor_seconds(RUSAGE_SELF) - before;
   if (!sealed) {
     std::fprintf(stderr, "seal_bench: %s\n", sealed.error().message().c_str());
@@ -101,6 +101,8 @@ int main(int argc, char** argv) {
   CPU_SET(sched_getcpu(), &one);
   if (sched_setaffinity(0, sizeof one, &one) != 0) return 1;  // for what it starts, too
 
+  const auto arena = SecretArena::make();
+  if (!arena) return 1;
   const auto image = bench::memory_image(mib << 20);
   const std::string file = "/dev/shm/mvm-seal-bench-" + std::to_string(getpid());
   std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(image.data()), static_cast<std::streamsize>(image.size()));
@@ -112,10 +114,10 @@ int main(int argc, char** argv) {
     const Zstd said = zstd_once(file);
     zstd = std::min(zstd, said.seconds);
     compressed = said.bytes;
-    const Run run = seal_once(image, sf::Compression::kZstd);
+    const Run run = seal_once(image, sf::Compression::kZstd, *arena);
     ours = std::min(ours, run.seconds);
     left = run.bytes;
-    raw = std::min(raw, seal_once(image, sf::Compression::kNone).seconds);
+    raw = std::min(raw, seal_once(image, sf::Compression::kNone, *arena).seconds);
   }
   unlink(file.c_str());
   unlink((file + ".zst").c_str());

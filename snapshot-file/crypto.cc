@@ -36,7 +36,9 @@ Status update(EVP_CIPHER_CTX* context, std::uint8_t* out, std::span<const std::u
 }
 
 // The key that wraps: HKDF of the tenant's, for this tenant and this version of its key alone.
-Status wrapping_key(const Header& header, Key tenant_key, WipedKey& key) {
+Result<Secret> wrapping_key(const Header& header, Key tenant_key, const SecretArena& arena) {
+  auto key = arena.take(kKeyBytes);
+  if (!key) return key;
   std::array<std::uint8_t, kWrapInfo.size() + kMaxName + 4> info{};
   Put put(info.data());
   put.bytes(kWrapInfo);
@@ -51,8 +53,8 @@ Status wrapping_key(const Header& header, Key tenant_key, WipedKey& key) {
       OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
       OSSL_PARAM_construct_end(),
   };
-  if (!context || EVP_KDF_derive(context.get(), key.bytes().data(), kKeyBytes, params) != 1) return library("HKDF");
-  return {};
+  if (!context || EVP_KDF_derive(context.get(), key->bytes().data(), kKeyBytes, params) != 1) return library("HKDF");
+  return key;
 }
 
 // Every byte of the header but the wrapped key's own.
@@ -64,8 +66,6 @@ auto bound(const Header& header) {
 }
 
 }  // namespace
-
-WipedKey::~WipedKey() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
 
 Result<PartCipher> PartCipher::make(Way way, Key data_key, const Digest& header) {
   PartCipher cipher(header);
@@ -118,10 +118,10 @@ Result<std::span<std::uint8_t>> PartCipher::open(Part part, std::uint32_t number
   return text;
 }
 
-Status wrap(Header& header, Key tenant_key, Key data_key) {
-  WipedKey key;
-  if (auto ok = wrapping_key(header, tenant_key, key); !ok) return ok;
-  auto context = gcm(PartCipher::Way::kSeal, key.key());
+Status wrap(Header& header, Key tenant_key, Key data_key, const SecretArena& arena) {
+  const auto key = wrapping_key(header, tenant_key, arena);
+  if (!key) return forward(key.error());
+  auto context = gcm(PartCipher::Way::kSeal, key_of(*key));
   if (!context) return forward(std::move(context.error()));
   std::uint8_t* const nonce = header.wrapped.data();
   std::uint8_t* const tag = nonce + kNonceBytes + kKeyBytes;
@@ -134,29 +134,29 @@ Status wrap(Header& header, Key tenant_key, Key data_key) {
   return {};
 }
 
-Status unwrap(const Header& header, Key tenant_key, WipedKey& data_key) {
-  WipedKey key;
-  if (auto ok = wrapping_key(header, tenant_key, key); !ok) return ok;
-  auto context = gcm(PartCipher::Way::kOpen, key.key());
+Result<Secret> unwrap(const Header& header, Key tenant_key, const SecretArena& arena) {
+  const auto key = wrapping_key(header, tenant_key, arena);
+  if (!key) return forward(key.error());
+  auto data_key = arena.take(kKeyBytes);
+  if (!data_key) return data_key;
+  auto context = gcm(PartCipher::Way::kOpen, key_of(*key));
   if (!context) return forward(std::move(context.error()));
   const std::span wrapped(header.wrapped);
   std::array<std::uint8_t, kTagBytes> tag{}, none{};
   std::ranges::copy(wrapped.last(kTagBytes), tag.begin());
   int length = 0;
   if (EVP_CipherInit_ex(context->get(), nullptr, nullptr, nullptr, wrapped.data(), 0) != 1) return library("AES-256-GCM");
-  if (auto ok = update(context->get(), nullptr, bound(header)); !ok) return ok;
-  if (auto ok = update(context->get(), data_key.bytes().data(), wrapped.subspan(kNonceBytes, kKeyBytes)); !ok) return ok;
+  if (auto ok = update(context->get(), nullptr, bound(header)); !ok) return forward(std::move(ok.error()));
+  if (auto ok = update(context->get(), data_key->bytes().data(), wrapped.subspan(kNonceBytes, kKeyBytes)); !ok) return forward(std::move(ok.error()));
   if (EVP_CIPHER_CTX_ctrl(context->get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) != 1) return library("AES-256-GCM");
-  if (EVP_CipherFinal_ex(context->get(), none.data(), &length) != 1) {
-    OPENSSL_cleanse(data_key.bytes().data(), kKeyBytes);
-    return fail(Errc::kCorrupt, "unwrap a snapshot's key", to_string(header.instance));
-  }
-  return {};
+  if (EVP_CipherFinal_ex(context->get(), none.data(), &length) != 1) return fail(Errc::kCorrupt, "unwrap a snapshot's key", to_string(header.instance));
+  return data_key;
 }
 
-Status fresh_key(WipedKey& key) {
-  if (RAND_priv_bytes(key.bytes().data(), kKeyBytes) != 1) return library("draw a key");
-  return {};
+Result<Secret> fresh_key(const SecretArena& arena) {
+  auto key = arena.take(kKeyBytes);
+  if (key && RAND_priv_bytes(key->bytes().data(), kKeyBytes) != 1) return library("draw a key");
+  return key;
 }
 
 }  // namespace mvm::snapshot_file

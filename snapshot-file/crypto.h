@@ -1,6 +1,6 @@
 // AES-256-GCM (NIST SP 800-38D) and HKDF-SHA256 (RFC 5869), as the snapshot file uses them: a data key that is fresh for each
 // file seals its parts under numbered nonces; the tenant's key, through HKDF, wraps the data key.
-// Owns OpenSSL's contexts, which wipe the key when they go. Touches nothing else.
+// Keys lie in the caller's secret memory; OpenSSL's contexts hold a schedule of them, and wipe it when they go. Touches nothing else.
 // Proven by: tests/snapshot-file/crypto_test.cc (NIST's and RFC 5869's vectors), and the tests that flip every byte.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/owned.h"
+#include "base/secret.h"
 #include "snapshot-file/header.h"
 
 namespace mvm::snapshot_file {
@@ -21,20 +22,6 @@ namespace mvm::snapshot_file {
 enum class Part : std::uint32_t { kMemory = 1, kState = 2, kIndex = 3 };
 
 using Nonce = std::array<std::uint8_t, kNonceBytes>;
-
-// 32 bytes that are wiped when they go out of scope.
-class WipedKey {
- public:
-  WipedKey() = default;
-  WipedKey(const WipedKey&) = delete;
-  WipedKey& operator=(const WipedKey&) = delete;
-  ~WipedKey();
-  [[nodiscard]] std::span<std::uint8_t, kKeyBytes> bytes() { return bytes_; }
-  [[nodiscard]] Key key() const { return bytes_; }
-
- private:
-  std::array<std::uint8_t, kKeyBytes> bytes_{};
-};
 
 // Seals and opens the parts of one file. `header`: SHA-256 of the encoded header, which every part is bound to, as to its own
 // number and to how many there are of its kind.
@@ -57,11 +44,13 @@ class PartCipher {
   Digest header_;
 };
 
+// A key of random bytes, of OpenSSL's private generator.
+[[nodiscard]] Result<Secret> fresh_key(const SecretArena& arena);
 // Fills header.wrapped: the data key, under a key that HKDF makes of the tenant's, bound to every other byte of the header.
-[[nodiscard]] Status wrap(Header& header, Key tenant_key, Key data_key);
-// kCorrupt where the header is not what was wrapped, or the key another's.
-[[nodiscard]] Status unwrap(const Header& header, Key tenant_key, WipedKey& data_key);
-// Random bytes of OpenSSL's private generator.
-[[nodiscard]] Status fresh_key(WipedKey& key);
+[[nodiscard]] Status wrap(Header& header, Key tenant_key, Key data_key, const SecretArena& arena);
+// The data key. kCorrupt where the header is not what was wrapped, or the tenant key another's.
+[[nodiscard]] Result<Secret> unwrap(const Header& header, Key tenant_key, const SecretArena& arena);
+// What a Secret of kKeyBytes holds.
+[[nodiscard]] inline Key key_of(const Secret& secret) { return secret.bytes().first<kKeyBytes>(); }
 
 }  // namespace mvm::snapshot_file

@@ -230,16 +230,16 @@ Result<Digest> write_file(Writer& writer, const Header& header, int out) {
 
 }  // namespace
 
-Result<Sealed> seal(Header header, const Source& source, Key tenant_key, int out) {
+Result<Sealed> seal(Header header, const Source& source, Key tenant_key, const SecretArena& arena, int out) {
   header.first = static_cast<std::uint32_t>(source.first.size());
   if (auto ok = check(header); !ok) return forward(std::move(ok.error()));
   if (auto ok = check_sources(header, source); !ok) return forward(std::move(ok.error()));
   if (auto ok = check_size(out, 0, "where the snapshot goes"); !ok) return forward(std::move(ok.error()));
-  WipedKey data_key;
-  if (auto ok = fresh_key(data_key); !ok) return forward(std::move(ok.error()));
-  if (auto ok = wrap(header, tenant_key, data_key.key()); !ok) return forward(std::move(ok.error()));
+  const auto data_key = fresh_key(arena);
+  if (!data_key) return forward(data_key.error());
+  if (auto ok = wrap(header, tenant_key, key_of(*data_key), arena); !ok) return forward(std::move(ok.error()));
   const auto head = encode(header);
-  auto cipher = PartCipher::make(PartCipher::Way::kSeal, data_key.key(), sha256({reinterpret_cast<const char*>(head.data()), head.size()}));
+  auto cipher = PartCipher::make(PartCipher::Way::kSeal, key_of(*data_key), sha256({reinterpret_cast<const char*>(head.data()), head.size()}));
   if (!cipher) return forward(std::move(cipher.error()));
   Writer writer(header, source, out, std::move(*cipher));
   auto file = write_file(writer, header, out);

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "snapshot-file/header.h"
 
 namespace mvm::snapshot_file {
@@ -30,8 +31,8 @@ struct Sealed {
   Header header;  // as it was written, with the wrapped key
 };
 
-// `out`: empty, at its beginning. Returns once all is written and synced (fdatasync); the directory is the caller's to sync. On an error
+// `arena`: for the keys while it takes. `out`: empty, at its beginning. Returns once all is written and synced (fdatasync); the directory is the caller's to sync. On an error
 // what is in `out` is no snapshot, and is the caller's to remove. kMalformed: the sources are not of the header's sizes.
-[[nodiscard]] Result<Sealed> seal(Header header, const Source& source, Key tenant_key, int out);
+[[nodiscard]] Result<Sealed> seal(Header header, const Source& source, Key tenant_key, const SecretArena& arena, int out);
 
 }  // namespace mvm::snapshot_file

@@ -72,6 +72,14 @@ TEST(Header, IsRefusedBeyondItsLimits) {
   EXPECT_EQ(refused(header), Errc::kLimit);
 }
 
+TEST(Header, HasASleepsNumberAndAKeysVersion) {
+  Header header = header_for(1 << 20, 65'536, 5000);
+  header.seq = 0;
+  EXPECT_EQ(refused(header), Errc::kMalformed);
+  header.seq = 1, header.key_version = 0;
+  EXPECT_EQ(refused(header), Errc::kMalformed);
+}
+
 TEST(Header, OfADiffHasABaseAndOfAFullOneHasNone) {
   Header header = header_for(1 << 20, 65'536, 5000);
   header.base = sha256("base");

@@ -42,6 +42,11 @@ inline Bytes random_bytes(std::size_t size, std::uint32_t seed) {
 inline const std::array<std::uint8_t, 32> kTenantKey = {1, 2, 3, 4, 5, 6, 7, 8};
 inline const std::array<std::uint8_t, 32> kOtherKey = {9, 9, 9};
 
+inline const SecretArena& arena() {
+  static const SecretArena kArena = *SecretArena::make(1 << 16);
+  return kArena;
+}
+
 inline Digest digest_of(const char* text) { return sha256(text); }
 
 inline sf::Header header_for(std::uint64_t memory, std::uint32_t chunk, std::uint64_t state) {
@@ -76,7 +81,7 @@ struct Written {
 
 inline Written write(sf::Header header, const Bytes& memory, const Bytes& state, std::vector<std::uint32_t> first = {}) {
   const Fd memory_file = file_of(memory), state_file = file_of(state), out(memfd_create("out", MFD_CLOEXEC));
-  auto sealed = sf::seal(header, {.memory = memory_file.get(), .state = state_file.get(), .first = first}, kTenantKey, out.get());
+  auto sealed = sf::seal(header, {.memory = memory_file.get(), .state = state_file.get(), .first = first}, kTenantKey, arena(), out.get());
   EXPECT_TRUE(sealed) << sealed.error().message();
   return {bytes_of(out.get()), sealed ? *sealed : sf::Sealed{}};
 }
@@ -85,9 +90,9 @@ inline Result<sf::Reader> open(const Bytes& bytes, sf::Key tenant_key = kTenantK
   Fd file = file_of(bytes);
   const auto header = sf::read_header(file.get());
   if (!header) return forward(header.error());
-  sf::WipedKey key;
-  if (auto ok = sf::unwrap(*header, tenant_key, key); !ok) return forward(ok.error());
-  return sf::Reader::open(std::move(file), key.key());
+  const auto key = sf::unwrap(*header, tenant_key, arena());
+  if (!key) return forward(key.error());
+  return sf::Reader::open(std::move(file), sf::key_of(*key));
 }
 
 // All of memory, page by page as the reader gives it; `base`: what pages of a diff that are not its own hold.

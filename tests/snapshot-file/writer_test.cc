@@ -25,7 +25,7 @@ TEST(Writer, GivesBackWhatItHasSealed) {
   const Bytes memory = test::random_bytes(160 * kChunk, 1);
   const Fd source = test::file_of(memory), state = test::file_of({1}), out = memory_file();
   ASSERT_GE(held(source.get()), memory.size());
-  ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get()));
+  ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
   EXPECT_EQ(held(source.get()), 0u);
   auto reader = test::open(test::bytes_of(out.get()));
   EXPECT_EQ(*test::memory_of(*reader), memory);
@@ -35,7 +35,7 @@ TEST(Writer, KeepsTheSourceWhereItIsTold) {
   const Bytes memory = test::random_bytes(80 * kChunk, 1);
   const Fd source = test::file_of(memory), state = test::file_of({1}), out = memory_file();
   const Source kept{.memory = source.get(), .state = state.get(), .consumed = Consumed::kKept};
-  ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), kept, test::kTenantKey, out.get()));
+  ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), kept, test::kTenantKey, test::arena(), out.get()));
   EXPECT_EQ(test::bytes_of(source.get()), memory);
 }
 
@@ -54,7 +54,7 @@ TEST(Writer, TakesTheHolesOfADiffForTheBases) {
   Header header = test::header_for(base.size(), kChunk, 1);
   header.kind = Kind::kDiff;
   header.base = sha256("base");
-  ASSERT_TRUE(seal(header, {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get()));
+  ASSERT_TRUE(seal(header, {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
   const Bytes bytes = test::bytes_of(out.get());
   EXPECT_LT(bytes.size(), 8 * kPage);
   auto reader = test::open(bytes);
@@ -65,7 +65,7 @@ TEST(Writer, ReadsAHoleOfAFullOneAsZeros) {
   const Fd source = memory_file(), state = test::file_of({1}), out = memory_file();
   ASSERT_EQ(ftruncate(source.get(), 64 * kChunk), 0);
   ASSERT_EQ(pwrite(source.get(), "x", 1, 9 * kChunk + 12'345), 1);
-  ASSERT_TRUE(seal(test::header_for(64 * kChunk, kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get()));
+  ASSERT_TRUE(seal(test::header_for(64 * kChunk, kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
   Bytes expected(64 * kChunk);
   expected[9 * kChunk + 12'345] = 'x';
   auto reader = test::open(test::bytes_of(out.get()));
@@ -74,21 +74,21 @@ TEST(Writer, ReadsAHoleOfAFullOneAsZeros) {
 
 TEST(Writer, RefusesSourcesOfAnotherSize) {
   const Fd memory = test::file_of(Bytes(kChunk - 1)), state = test::file_of({1}), out = memory_file();
-  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, out.get()).error().code, Errc::kMalformed);
+  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()).error().code, Errc::kMalformed);
   const Fd right = test::file_of(Bytes(kChunk));
-  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 2), {.memory = right.get(), .state = state.get()}, test::kTenantKey, out.get()).error().code, Errc::kMalformed);
+  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 2), {.memory = right.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()).error().code, Errc::kMalformed);
   EXPECT_EQ(held(out.get()), 0u);
 }
 
 TEST(Writer, RefusesToWriteOverAnything) {
   const Fd memory = test::file_of(Bytes(kChunk)), state = test::file_of({1}), out = test::file_of({1});
-  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, out.get()).error().code, Errc::kMalformed);
+  EXPECT_EQ(seal(test::header_for(kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()).error().code, Errc::kMalformed);
 }
 
 TEST(Writer, RefusesFirstChunksThatAreNone) {
   const Fd memory = test::file_of(Bytes(2 * kChunk)), state = test::file_of({1}), out = memory_file();
   const std::vector<std::uint32_t> first = {1, 2};
-  EXPECT_EQ(seal(test::header_for(2 * kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get(), .first = first}, test::kTenantKey, out.get()).error().code,
+  EXPECT_EQ(seal(test::header_for(2 * kChunk, kChunk, 1), {.memory = memory.get(), .state = state.get(), .first = first}, test::kTenantKey, test::arena(), out.get()).error().code,
             Errc::kMalformed);
 }
 
@@ -101,7 +101,7 @@ TEST(Writer, SaysThatThereIsNoRoom) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  const auto sealed = seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, out.get());
+  const auto sealed = seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get());
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   ASSERT_FALSE(sealed);
   EXPECT_EQ(sealed.error().sys_errno, EFBIG);
