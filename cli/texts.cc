@@ -28,6 +28,7 @@ std::vector<std::string> lines_of(std::string_view text) {
 std::size_t header_lines(lang::Kind kind) {
   switch (kind) {
     case lang::Kind::kPolicy: return 2;
+    case lang::Kind::kManifest: return 2;
     case lang::Kind::kProjection: return 3;
     case lang::Kind::kState: return 4;
     case lang::Kind::kPlan: return 5;

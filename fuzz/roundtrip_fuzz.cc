@@ -34,6 +34,12 @@ class Bytes {
     for (std::uint64_t more = number(0, kMaxName - 1); more > 0; --more) text += kInner[number(0, more == 1 ? 35 : 36)];
     return *Name::from(text);
   }
+  FlakeRef flake() {
+    const std::string inner = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + std::string(FlakeRef::kMarks);
+    std::string text(1, inner[number(0, 25)]);
+    for (std::uint64_t more = number(0, kMaxFlakeRef - 1); more > 0; --more) text += inner[number(0, inner.size() - 1)];
+    return *FlakeRef::from(text);
+  }
   Digest digest() {
     Digest digest;
     for (std::uint8_t& each : digest.bytes) each = byte();
@@ -97,10 +103,12 @@ bool says_the_same_thing(const Statement& left, const Statement& right) {
 
 Document draw_document(Bytes& bytes) {
   Document document;
-  document.kind = kKinds[bytes.number(0, 3)];
-  document.header.node = bytes.name();
+  document.kind = kKinds[bytes.number(0, kKinds.size() - 1)];
+  const bool manifest = document.kind == Kind::kManifest;
+  if (manifest) document.header.flake = bytes.flake();
+  else document.header.node = bytes.name();
   const bool state = document.kind == Kind::kState, plan = document.kind == Kind::kPlan;
-  if (document.kind != Kind::kPolicy) document.header.generation = bytes.number(state ? 0 : 1, kMaxGeneration);
+  if (document.kind != Kind::kPolicy && !manifest) document.header.generation = bytes.number(state ? 0 : 1, kMaxGeneration);
   document.header.has_desired = plan || (state && bytes.number(0, 1) == 1);
   if (document.header.has_desired) document.header.desired = bytes.digest();
   if (plan) document.header.base = bytes.digest();

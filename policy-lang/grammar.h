@@ -1,4 +1,4 @@
-// The grammar of all four kinds of text, as PEGTL rules, and nothing else: its messages are in grammar_errors.h, what is
+// The grammar of all five kinds of text, as PEGTL rules, and nothing else: its messages are in grammar_errors.h, what is
 // made of what matched in parse.cc. The same language as GRAMMAR.abnf; tests/policy-lang/abnf_test.cc holds them together.
 // No recursion, and no rule looks further ahead than one token. Which words there are, and which fields a word has, is not
 // written here: `subject`, `fields` and `value` follow the row of the table that `word` found.
@@ -10,6 +10,7 @@
 #include <tao/pegtl.hpp>
 #include <tao/pegtl/contrib/analyze_traits.hpp>
 
+#include "base/flake_ref.h"
 #include "policy-lang/table.h"
 
 namespace mvm::lang::grammar {
@@ -161,6 +162,10 @@ struct first_line : peg::must<whole_line, magic, line_feed> {};
 struct node : name {};
 struct node_keyword : peg::string<'n', 'o', 'd', 'e', ' '> {};
 struct node_line : peg::must<whole_line, node_keyword, node, line_feed> {};
+struct flake_char : peg::sor<peg::alnum, peg::one<'-', '.', '_', '~', ':', '/', '?', '#', '@', '+', '=', '&', '%'>> {};
+struct flake : peg::seq<peg::lower, peg::rep_opt<kMaxFlakeRef - 1, flake_char>, peg::not_at<flake_char>> {};
+struct flake_keyword : peg::string<'f', 'l', 'a', 'k', 'e', ' '> {};
+struct flake_line : peg::must<whole_line, flake_keyword, flake, line_feed> {};
 struct generation : number {};
 struct generation_keyword : peg::string<'g', 'e', 'n', 'e', 'r', 'a', 't', 'i', 'o', 'n', ' '> {};
 struct generation_line : peg::must<whole_line, generation_keyword, generation, line_feed> {};
@@ -185,6 +190,8 @@ struct state : peg::seq<first_line, node_line, generation_line, desired_line<des
                         peg::until<end_word, statement>, end_line> {};
 struct plan : peg::seq<first_line, node_line, generation_line, desired_line<desired>, base_line,
                        peg::until<end_word, plan_statement>, end_line> {};
+
+struct manifest : peg::seq<first_line, flake_line, peg::until<end_word, statement>, end_line> {};
 
 // A policy is written by people: comment lines and empty lines may stand anywhere between its lines.
 struct comment : peg::seq<peg::one<'#'>, peg::star<peg::not_one<'\n'>>, peg::opt<line_feed>> {};

@@ -215,9 +215,10 @@ std::string manual_markdown() {
 }
 
 std::string fuzz_dictionary(Kind kind) {
-  std::vector<std::string> entries = {"mvm-" + std::string(to_string(kind)) + " 1\\x0anode ", "\\x0aend"};
+  std::vector<std::string> entries = {"mvm-" + std::string(to_string(kind)) + (kind == Kind::kManifest ? " 1\\x0aflake " : " 1\\x0anode "), "\\x0aend"};
   const auto add = [&](std::string_view entry) { entries.emplace_back(entry); };
-  if (kind != Kind::kPolicy) add("\\x0ageneration ");
+  if (kind != Kind::kPolicy && kind != Kind::kManifest) add("\\x0ageneration ");
+  if (kind == Kind::kManifest) add("github:acme/images/4f2c#worker");
   if (kind == Kind::kState || kind == Kind::kPlan) add("\\x0adesired ");
   if (kind == Kind::kPlan) add("\\x0abase ");
   for (const Row& row : table()) {

@@ -137,6 +137,7 @@ struct action : tao::pegtl::nothing<Rule> {};
   void action<grammar::rule>::apply([[maybe_unused]] const Input& in, Builder& b)
 
 MVM_ON(node) { b.document.header.node = name_of(in); }
+MVM_ON(flake) { b.document.header.flake = FlakeRef::from(in.string_view()).value_or(FlakeRef()); }
 MVM_ON(generation) {
   const bool may_be_zero = b.kind == Kind::kState;
   b.document.header.generation = bounded(in.string_view(), may_be_zero ? 0 : 1, kMaxGeneration);
@@ -239,6 +240,7 @@ Checked<Document> parse(Kind kind, std::string_view text) {
       case Kind::kState: read<grammar::state>(b); break;
       case Kind::kPlan: read<grammar::plan>(b); break;
       case Kind::kPolicy: read<grammar::policy>(b); break;
+      case Kind::kManifest: read<grammar::manifest>(b); break;
     }
   } catch (const Fault& fault) {
     return std::unexpected(locate(fault, text));

@@ -118,10 +118,10 @@ void append_header(std::string& text, const Document& document) {
   const Header& header = document.header;
   text += "mvm-";
   text += to_string(document.kind);
-  text += " 1\nnode ";
-  text += header.node.view();
+  text += document.kind == Kind::kManifest ? " 1\nflake " : " 1\nnode ";
+  text += document.kind == Kind::kManifest ? header.flake.view() : header.node.view();
   text += '\n';
-  if (document.kind == Kind::kPolicy) return;
+  if (document.kind == Kind::kPolicy || document.kind == Kind::kManifest) return;
   text += "generation ";
   append_number(text, header.generation);
   text += '\n';

@@ -50,6 +50,10 @@ SnapshotView snapshot_view(const Statement& s) {
           .seq = narrow<std::uint32_t>(s.numbers[5])};
 }
 
+KernelView kernel_view(const Statement& s) { return {s.digests[0], s.numbers[1]}; }
+
+RootfsView rootfs_view(const Statement& s) { return {s.digests[0], s.numbers[1]}; }
+
 TenantView tenant_view(const Statement& s) {
   return {.net = narrow<std::uint16_t>(s.numbers[0]),
           .subnet = Subnet::unpack(s.numbers[1]),

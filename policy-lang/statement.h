@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/flake_ref.h"
 #include "base/ids.h"
 #include "policy-lang/table.h"
 
@@ -30,11 +31,12 @@ struct Statement {
 
 // What stands between the first line of a text and its statements.
 struct Header {
-  Name node;
+  Name node;                      // all but a manifest
   std::uint64_t generation = 0;   // projection, state, plan
   bool has_desired = false;       // state: none before the first plan; plan: always
   Digest desired;                 // digest of the projection
   Digest base;                    // plan: digest of the state that it starts from
+  FlakeRef flake = {};            // manifest
   auto operator<=>(const Header&) const = default;
 };
 
@@ -57,6 +59,8 @@ struct VolumeView { std::uint64_t mib; Name key_tenant; std::uint32_t key_versio
 struct TapView { std::uint32_t slot; };
 struct JailView { Digest image; std::uint32_t vcpus, mem_mib; std::uint64_t boot; Digest boot_digest; std::uint64_t state, guest; };
 struct SnapshotView { std::uint64_t kind; bool has_base; Digest base; Name key_tenant; std::uint32_t key_version; std::uint64_t compression; std::uint32_t slot; std::uint32_t seq; };
+struct KernelView { Digest digest; std::uint64_t bytes; };
+struct RootfsView { Digest root; std::uint64_t blocks; };
 struct TenantView { std::uint16_t net; Subnet subnet; std::uint64_t vcpus, mem, running, warm, pools, instances, disk; bool has_secrets; Digest secrets; };
 struct PoolView { Digest image; std::uint64_t vcpus, mem, data, running, warm, sleeping; bool pinned, critical; std::uint64_t compression; bool has_config; Digest config; };
 
@@ -67,6 +71,8 @@ struct PoolView { Digest image; std::uint64_t vcpus, mem, data, running, warm, s
 [[nodiscard]] TapView tap_view(const Statement& statement);
 [[nodiscard]] JailView jail_view(const Statement& statement);
 [[nodiscard]] SnapshotView snapshot_view(const Statement& statement);
+[[nodiscard]] KernelView kernel_view(const Statement& statement);
+[[nodiscard]] RootfsView rootfs_view(const Statement& statement);
 [[nodiscard]] TenantView tenant_view(const Statement& statement);
 [[nodiscard]] PoolView pool_view(const Statement& statement);
 

@@ -72,6 +72,12 @@ constexpr std::array kPoolFields = {
     word("compression", kCompressionWords, "of snapshots"),
     digest("config", kDigestOrNone, "digest of what the config drive carries")};
 
+constexpr std::array kLockFields = {digest("digest", kDigest, "SHA-256 of the flake's lock file")};
+constexpr std::array kKernelFields = {digest("digest", kDigest, "SHA-256 of the kernel"), number("bytes", 1, kMaxKernelBytes, "length of the kernel")};
+constexpr std::array kRootfsFields = {
+    digest("root", kDigest, "root hash of its dm-verity tree: version 1, SHA-256, blocks of 4096 bytes, no salt"),
+    number("blocks", 2, kMaxRootfsBlocks, "blocks of 4096 bytes")};
+
 constexpr std::array kBridgeFields = {number("net", 0, kMaxNet, "net id"), subnet("subnet", "the tenant's")};
 constexpr std::array kRuleFields = {
     word("egress", kEgressWords, "what the tenant may reach outside: nothing, anything by NAT, the policy's list by NAT"),
@@ -105,11 +111,12 @@ constexpr std::array kSnapshotFields = {
     number("seq", 1, 4'294'967'295, "which sleep of this instance it is; never the same twice")};
 
 using enum Word;
-constexpr std::array<bool, 4> kOnlyPolicy = {false, false, false, true};
-constexpr std::array<bool, 4> kOnlyProjection = {true, false, false, false};
-constexpr std::array<bool, 4> kStateAndPlan = {false, true, true, false};
-constexpr std::array<bool, 4> kAllButPolicy = {true, true, true, false};
-constexpr std::array<bool, 4> kOnlyPlan = {false, false, true, false};
+constexpr std::array<bool, kKinds.size()> kOnlyPolicy = {false, false, false, true};
+constexpr std::array<bool, kKinds.size()> kOnlyProjection = {true, false, false, false};
+constexpr std::array<bool, kKinds.size()> kStateAndPlan = {false, true, true, false};
+constexpr std::array<bool, kKinds.size()> kAllButPolicy = {true, true, true, false};
+constexpr std::array<bool, kKinds.size()> kOnlyPlan = {false, false, true, false};
+constexpr std::array<bool, kKinds.size()> kOnlyManifest = {false, false, false, false, true};
 
 constexpr std::array<Row, kWords> kTable = {{
     {.word = kCidr, .name = "cidr", .in = kOnlyPolicy, .many = false, .fields = kCidrFields},
@@ -124,6 +131,10 @@ constexpr std::array<Row, kWords> kTable = {{
     {.word = kPrune, .name = "prune", .in = kOnlyProjection, .many = false, .fields = kPruneFields},
     {.word = kTenant, .name = "tenant", .subject = SubjectKind::kTenant, .in = kOnlyProjection, .many = false, .fields = kTenantFields},
     {.word = kPool, .name = "pool", .subject = SubjectKind::kPool, .in = kOnlyProjection, .many = false, .fields = kPoolFields},
+
+    {.word = kLock, .name = "lock", .in = kOnlyManifest, .many = false, .fields = kLockFields},
+    {.word = kKernel, .name = "kernel", .in = kOnlyManifest, .many = false, .fields = kKernelFields},
+    {.word = kRootfs, .name = "rootfs", .in = kOnlyManifest, .many = false, .fields = kRootfsFields},
 
     {.word = kBridge, .name = "bridge", .subject = SubjectKind::kTenant, .in = kStateAndPlan, .many = false,
      .fields = kBridgeFields, .signs = kAddRemove, .worker = Worker::kNet,
@@ -204,7 +215,7 @@ constexpr Letters kLetters = chain_by_letter();
 }  // namespace
 
 std::string_view to_string(Kind kind) {
-  constexpr std::array<std::string_view, 4> kNames = {"projection", "state", "plan", "policy"};
+  constexpr std::array<std::string_view, kKinds.size()> kNames = {"projection", "state", "plan", "policy", "manifest"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

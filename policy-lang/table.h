@@ -27,8 +27,12 @@ inline constexpr std::uint64_t kFirstSlot = 3;  // .1 is the gateway, .2 is kept
 inline constexpr std::uint64_t kMaxTapsPerBridge = 1000;  // the kernel stops at 1,024 ports (BR_MAX_PORTS)
 inline constexpr std::uint64_t kVmmOverheadMib = 128;     // room for Firecracker itself beside the guest's memory
 
-enum class Kind : std::uint8_t { kProjection, kState, kPlan, kPolicy };
-inline constexpr std::array kKinds = {Kind::kProjection, Kind::kState, Kind::kPlan, Kind::kPolicy};
+inline constexpr std::uint64_t kVerityBlock = 4096;           // bytes of a block of a rootfs and of its hash tree
+inline constexpr std::uint64_t kMaxKernelBytes = 256 << 20;
+inline constexpr std::uint64_t kMaxRootfsBlocks = 1 << 24;    // 64 GiB
+
+enum class Kind : std::uint8_t { kProjection, kState, kPlan, kPolicy, kManifest };
+inline constexpr std::array kKinds = {Kind::kProjection, Kind::kState, Kind::kPlan, Kind::kPolicy, Kind::kManifest};
 [[nodiscard]] std::string_view to_string(Kind kind);  // "projection", "state", ...
 
 // Row order is the order of creation: a state, read from the top, makes each thing after what it stands on.
@@ -37,10 +41,12 @@ enum class Word : std::uint8_t {
   kCidr, kUids, kLimits, kPerInstance, kEncrypt, kCoordinator, kImage, kEgress,
   // projection
   kPrune, kTenant, kPool,
+  // manifest
+  kLock, kKernel, kRootfs,
   // primitives
   kBridge, kRule, kCgroup, kVolume, kLuksOpen, kSecrets, kConfig, kTap, kJail, kGuest, kSnapshot,
 };
-inline constexpr std::size_t kWords = 22;
+inline constexpr std::size_t kWords = 25;
 inline constexpr Word kFirstPrimitive = Word::kBridge;
 
 using WordSet = std::uint32_t;
@@ -93,7 +99,7 @@ struct Row {
   Word word;
   std::string_view name;
   SubjectKind subject = SubjectKind::kNone;
-  std::array<bool, 4> in{};  // by Kind: may it stand in a projection, state, plan, policy
+  std::array<bool, kKinds.size()> in{};  // by Kind: may it stand in a projection, state, plan, policy, manifest
   bool many = true;          // more than one line with the same subject (or none) may stand in a text
   std::span<const Field> fields = {};
   SignSet signs = kNoSign;

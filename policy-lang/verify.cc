@@ -81,6 +81,7 @@ std::uint32_t first_statement_line(Kind kind) {
     case Kind::kState: return 5;
     case Kind::kProjection: return 4;
     case Kind::kPolicy: return 3;
+    case Kind::kManifest: return 3;
   }
   return 0;
 }

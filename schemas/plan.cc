@@ -1,6 +1,8 @@
 #include "schemas/plan.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "schemas/checked_root.h"
 #include "schemas/plan_generated.h"
@@ -32,17 +34,34 @@ Digest decode_digest(const fbs::Bytes32& from) {
   return digest;
 }
 
+// A flake's reference, or none, padded with nothing but NUL.
+std::optional<FlakeRef> decode_flake(const fbs::FlakeRef& from) {
+  const std::string_view padded(reinterpret_cast<const char*>(from.bytes()->Data()), kMaxFlakeRef);
+  const auto end = std::min(padded.find('\0'), kMaxFlakeRef);
+  if (padded.find_first_not_of('\0', end) != std::string_view::npos) return std::nullopt;
+  return end == 0 ? FlakeRef() : FlakeRef::from(padded.substr(0, end));
+}
+
+fbs::FlakeRef to_fbs(const FlakeRef& flake) {
+  fbs::FlakeRef out;
+  static_assert(sizeof out == kMaxFlakeRef);
+  std::memcpy(&out, flake.padded().data(), sizeof out);
+  return out;
+}
+
 fbs::Header to_fbs(const lang::Header& header) {
-  return {to_fbs(header.node.padded().data()), to_fbs(header.desired.bytes.data()), to_fbs(header.base.bytes.data()),
+  return {to_fbs(header.flake), to_fbs(header.node.padded().data()), to_fbs(header.desired.bytes.data()), to_fbs(header.base.bytes.data()),
           header.generation, static_cast<std::uint8_t>(header.has_desired)};
 }
 
 Result<lang::Header> decode_header(const fbs::Header& from) {
   // A node's name is of the form of a tenant's, and read as one.
   const auto node = decode_subject({from.node(), fbs::Bytes32{}, 0, static_cast<std::uint8_t>(SubjectKind::kTenant)});
-  if (!node || from.has_desired() > 1) return malformed("header");
-  return lang::Header{node->tenant, from.generation(), from.has_desired() == 1, decode_digest(from.desired()),
-                      decode_digest(from.base())};
+  const auto flake = decode_flake(from.flake());
+  const bool no_node = decode_digest(from.node()) == Digest{};
+  if ((!node && !no_node) || !flake || from.has_desired() > 1) return malformed("header");
+  return lang::Header{no_node ? Name() : node->tenant, from.generation(), from.has_desired() == 1, decode_digest(from.desired()),
+                      decode_digest(from.base()), *flake};
 }
 
 std::string printable(std::string_view text) {
@@ -69,12 +88,14 @@ Result<lang::Refusal> decode_refusal(const fbs::Refusal& from) {
 }
 
 bool header_fits(Kind kind, const lang::Header& header) {
-  if (header.node.empty() || header.generation > lang::kMaxGeneration) return false;
+  const bool manifest = kind == Kind::kManifest;
+  if (header.node.empty() != manifest || header.flake.empty() == manifest || header.generation > lang::kMaxGeneration) return false;
   const bool no_desired = !header.has_desired && header.desired == Digest{};
   switch (kind) {
     case Kind::kProjection: return header.generation >= 1 && no_desired && header.base == Digest{};
     case Kind::kState: return (header.has_desired || no_desired) && header.base == Digest{};
     case Kind::kPlan: return header.generation >= 1 && header.has_desired;
+    case Kind::kManifest:
     case Kind::kPolicy: return header.generation == 0 && no_desired && header.base == Digest{};
   }
   return false;

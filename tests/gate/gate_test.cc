@@ -39,7 +39,7 @@ class Gate : public ::testing::Test {
 };
 
 TEST_F(Gate, ParsesEveryKindOfText) {
-  for (const Document& document : {test::a_plan(), test::a_state(), test::a_projection(), test::a_policy()}) {
+  for (const Document& document : {test::a_plan(), test::a_state(), test::a_projection(), test::a_policy(), test::a_manifest()}) {
     const auto said = client_.parse(document.kind, lang::print(document));
     ASSERT_TRUE(said.has_value()) << said.error().message();
     ASSERT_TRUE(said->has_value()) << said->error().message();

@@ -90,7 +90,7 @@ TEST(LyingGateToo, GetsNoFlippedBitPastTheComparison) {
 // The same executable, telling the truth: so it is the lies that are refused above.
 TEST(LyingGateToo, IsBelievedWhereItsAnswerPrintsAsTheText) {
   const std::array<std::string, 1> arguments = {"honest"};
-  for (const Document& document : {test::a_plan(), test::a_state(), test::a_projection(), test::a_policy()}) {
+  for (const Document& document : {test::a_plan(), test::a_state(), test::a_projection(), test::a_policy(), test::a_manifest()}) {
     auto worker = test::start_gate(lying_gate(), grants::kGate, arguments);
     GateClient client(std::move(worker.channel));
     const auto said = client.parse(document.kind, lang::print(document), 5000ms);

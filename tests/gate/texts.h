@@ -12,6 +12,10 @@ namespace mvm::test {
 
 inline lang::Header header_of(lang::Kind kind) {
   lang::Header header;
+  if (kind == lang::Kind::kManifest) {
+    header.flake = *FlakeRef::from("github:acme/images/4f2c#worker");
+    return header;
+  }
   header.node = *Name::from("node-7");
   if (kind == lang::Kind::kPolicy) return header;
   header.generation = 42;
@@ -49,6 +53,14 @@ inline lang::Document a_policy() {
           {make(lang::Sign::kNone, kCidr, {}, {test::kCidr.packed()}), make(lang::Sign::kNone, kUids, {}, {100'000, 1 << 20}),
            make(lang::Sign::kNone, kLimits, {}, {8, 64, 64, 65536, 1 << 20}), make(lang::Sign::kNone, kPerInstance, {}, {128, 0}),
            make(lang::Sign::kNone, kEncrypt, {}, {1, 1}), make(lang::Sign::kNone, kCoordinator, {}, {1}, {digest_of(9)})}};
+}
+
+inline lang::Document a_manifest() {
+  using enum lang::Word;
+  return {lang::Kind::kManifest,
+          header_of(lang::Kind::kManifest),
+          {make(lang::Sign::kNone, kLock, {}, {1}, {digest_of(4)}), make(lang::Sign::kNone, kKernel, {}, {1, 4096}, {digest_of(5)}),
+           make(lang::Sign::kNone, kRootfs, {}, {1, 256}, {digest_of(6)})}};
 }
 
 // As many statements as a text may hold, or as many as fit into a MiB; about as long as a text can be.

@@ -158,6 +158,7 @@ TEST(Abnf, NamesInEachKindOfTextTheWordsThatMayStandInIt) {
   EXPECT_EQ(page().rules_in("setting"), words(Kind::kPolicy));
   EXPECT_EQ(page().rules_in("desire"), words(Kind::kProjection));
   EXPECT_EQ(page().rules_in("primitive"), words(Kind::kState));
+  EXPECT_EQ(page().rules_in("part"), words(Kind::kManifest));
 }
 
 TEST(Abnf, GivesEachNumberTheDigitsAndTheRangeOfTheTable) {
@@ -186,6 +187,7 @@ TEST(Grammar, HasNoLoopWithoutProgress) {
   EXPECT_EQ(tao::pegtl::analyze<grammar::state>(1), 0u);
   EXPECT_EQ(tao::pegtl::analyze<grammar::plan>(1), 0u);
   EXPECT_EQ(tao::pegtl::analyze<grammar::policy>(1), 0u);
+  EXPECT_EQ(tao::pegtl::analyze<grammar::manifest>(1), 0u);
 }
 
 }  // namespace

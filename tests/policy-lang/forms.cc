@@ -89,6 +89,14 @@ Name random_name(Random& random) {
   return *Name::from(text);
 }
 
+FlakeRef random_flake(Random& random) {
+  static constexpr std::string_view kInner = "abcXYZ019-._~:/?#@+=&%";
+  std::string text(1, static_cast<char>('a' + below(26, random)));
+  const std::uint64_t length = below(5, random) == 0 ? kMaxFlakeRef : 1 + below(40, random);
+  while (text.size() < length) text += kInner[below(kInner.size(), random)];
+  return *FlakeRef::from(text);
+}
+
 Digest random_digest(Random& random) {
   Digest digest;
   for (std::uint8_t& byte : digest.bytes) byte = static_cast<std::uint8_t>(random());
@@ -129,8 +137,9 @@ Statement random_statement(Word word, Sign sign, Random& random) {
 Document random_document(Kind kind, std::size_t size, Random& random) {
   Document document;
   document.kind = kind;
-  document.header.node = random_name(random);
-  if (kind != Kind::kPolicy) document.header.generation = 1 + below(kMaxGeneration, random);
+  if (kind == Kind::kManifest) document.header.flake = random_flake(random);
+  else document.header.node = random_name(random);
+  if (kind != Kind::kPolicy && kind != Kind::kManifest) document.header.generation = 1 + below(kMaxGeneration, random);
   if (kind == Kind::kState && below(4, random) == 0) document.header.generation = 0;
   document.header.has_desired = kind == Kind::kPlan || (kind == Kind::kState && below(2, random) == 0);
   if (document.header.has_desired) document.header.desired = random_digest(random);

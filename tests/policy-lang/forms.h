@@ -28,6 +28,7 @@ enum class Bound : std::uint8_t { kMin, kMax };
 
 [[nodiscard]] std::uint64_t below(std::uint64_t bound, Random& random);  // 0 .. bound - 1
 [[nodiscard]] Name random_name(Random& random);
+[[nodiscard]] FlakeRef random_flake(Random& random);
 [[nodiscard]] Digest random_digest(Random& random);
 // The text above an `end` line, with the `end` line that belongs to it.
 [[nodiscard]] std::string with_end(std::string above);

@@ -111,7 +111,7 @@ SortKey sort_key(const std::string& line) {
 }
 
 std::size_t header_lines(Kind kind) {
-  if (kind == Kind::kPolicy) return 2;
+  if (kind == Kind::kPolicy || kind == Kind::kManifest) return 2;
   if (kind == Kind::kProjection) return 3;
   return kind == Kind::kState ? 4 : 5;
 }

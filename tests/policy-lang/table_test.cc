@@ -22,9 +22,10 @@ bool may_stand(const Row& row, Kind kind, Sign sign) {
 Document document_of(Kind kind, const Statement& statement) {
   Document document;
   document.kind = kind;
-  document.header.node = *Name::from("n");
+  if (kind == Kind::kManifest) document.header.flake = *FlakeRef::from("f");
+  else document.header.node = *Name::from("n");
   document.statements = {statement};
-  if (kind != Kind::kPolicy) document.header.generation = 1;
+  if (kind != Kind::kPolicy && kind != Kind::kManifest) document.header.generation = 1;
   document.header.has_desired = kind == Kind::kPlan;
   return document;
 }
@@ -101,6 +102,12 @@ TEST(Table, GivesEachViewATypeThatHoldsItsField) {
   EXPECT_EQ(volume.mib, at(Word::kVolume, "mib"));
   EXPECT_EQ(volume.key_version, at(Word::kVolume, "key"));
   EXPECT_EQ(volume.key_tenant.size(), kMaxName);
+  const auto kernel = kernel_view(max(Word::kKernel));
+  EXPECT_EQ(kernel.digest.bytes[0], 0xff);
+  EXPECT_EQ(kernel.bytes, at(Word::kKernel, "bytes"));
+  const auto rootfs = rootfs_view(max(Word::kRootfs));
+  EXPECT_EQ(rootfs.root.bytes[0], 0xff);
+  EXPECT_EQ(rootfs.blocks, at(Word::kRootfs, "blocks"));
   EXPECT_EQ(tap_view(max(Word::kTap)).slot, at(Word::kTap, "slot"));
 }
 
