@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   add_text_commands(app, context);
   add_key_commands(app, context);
   add_net_commands(app, context);
+  add_image_commands(app, context);
   add_completion_command(app);
   try {
     app.parse(argc, argv);

@@ -122,7 +122,7 @@ TEST_P(BadRequest, EndsGate) {
 }
 
 INSTANTIATE_TEST_SUITE_P(GateProcess, BadRequest,
-                         ::testing::Values(wire::GateRequest{4, 10}, wire::GateRequest{0xffffffff, 10},
+                         ::testing::Values(wire::GateRequest{lang::kKinds.size(), 10}, wire::GateRequest{0xffffffff, 10},
                                            wire::GateRequest{0, lang::kMaxTextBytes + 1}, wire::GateRequest{2, 0xffffffff}));
 
 TEST(GateProcess, EndsAtHalfARequest) {
