@@ -35,6 +35,7 @@ set(MVM_MAY_LINK_planner base envelope lang lang_parse schemas OpenSSL::Crypto n
 set(MVM_MAY_LINK_net_model base lang)
 set(MVM_MAY_LINK_net_decode base net_model)
 set(MVM_MAY_LINK_net_read base net_model net_decode PkgConfig::MNL)
+set(MVM_MAY_LINK_drive base PkgConfig::EXT2FS)
 set(MVM_MAY_LINK_images base lang lang_parse PkgConfig::CRYPTSETUP OpenSSL::Crypto)
 set(MVM_MAY_LINK_cli base envelope sealing lang lang_parse schemas planner net_model net_read images OpenSSL::Crypto CLI11::CLI11 nlohmann_json::nlohmann_json)
 

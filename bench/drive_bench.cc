@@ -1,0 +1,52 @@
+// A secrets drive: from the bytes that were sealed to a file system that a guest can mount. Beside it, mke2fs -d does the same with
+// a process and files.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "drive/build.h"
+
+namespace mvm::drive {
+namespace {
+
+std::vector<std::uint8_t> content_of(std::size_t count, std::size_t size) {
+  const std::vector<std::uint8_t> bytes(size, 'x');
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) names.push_back("secret-" + std::to_string(i));
+  std::vector<File> files;
+  for (const std::string& name : names) files.push_back({name, bytes});
+  return write_files(files).value();
+}
+
+void Build(benchmark::State& state) {
+  const auto content = content_of(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1)));
+  std::vector<std::uint8_t> drive(kDriveBytes);
+  for (auto _ : state) {
+    const Digest digest = sha256({reinterpret_cast<const char*>(content.data()), content.size()});
+    const auto files = read_files(content);
+    if (!files || !build(*files, {kSecretsLabel, digest, kSecretsMode}, drive)) state.SkipWithError("not built");
+    benchmark::DoNotOptimize(drive.data());
+  }
+}
+BENCHMARK(Build)->Args({0, 0})->Args({8, 512})->Args({64, 900})->Unit(benchmark::kMicrosecond);
+
+void Mke2fs(benchmark::State& state) {
+  const std::filesystem::path directory = std::filesystem::temp_directory_path() / "mvm-drive-bench";
+  std::filesystem::create_directories(directory / "files");
+  for (long i = 0; i < state.range(0); ++i) {
+    std::ofstream(directory / "files" / ("secret-" + std::to_string(i))) << std::string(static_cast<std::size_t>(state.range(1)), 'x');
+  }
+  const std::string command = "truncate -s 524288 " + (directory / "drive").string() + " && mke2fs -q -F -t ext4 -b 4096 -O ^has_journal -N 128 -d " +
+                              (directory / "files").string() + " " + (directory / "drive").string();
+  for (auto _ : state) {
+    if (std::system(command.c_str()) != 0) state.SkipWithError("not built");
+  }
+  std::filesystem::remove_all(directory);
+}
+BENCHMARK(Mke2fs)->Args({8, 512})->Args({64, 900})->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace mvm::drive
