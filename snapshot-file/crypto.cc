@@ -17,7 +17,7 @@ namespace {
 using Context = Owned<EVP_CIPHER_CTX, &EVP_CIPHER_CTX_free>;
 
 constexpr std::string_view kWrapInfo = "mvm snapshot 1 wrap";
-constexpr std::size_t kBindingBytes = 40;
+constexpr std::size_t kBindingBytes = 36;
 
 std::unexpected<Error> library(const char* what) { return fail(Errc::kSystem, what, "OpenSSL"); }
 
@@ -84,7 +84,6 @@ Status PartCipher::begin(Part part, std::uint32_t number, std::uint32_t count) {
   std::array<std::uint8_t, kBindingBytes> binding{};
   Put put(binding.data());
   put.bytes(header_.bytes);
-  put.number(number);
   put.number(count);
   if (EVP_CipherInit_ex(context_.get(), nullptr, nullptr, nullptr, nonce.data(), way_ == Way::kSeal ? 1 : 0) != 1) return library("AES-256-GCM");
   return update(context_.get(), nullptr, binding);
@@ -151,6 +150,22 @@ Result<Secret> unwrap(const Header& header, Key tenant_key, const SecretArena& a
   if (EVP_CIPHER_CTX_ctrl(context->get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) != 1) return library("AES-256-GCM");
   if (EVP_CipherFinal_ex(context->get(), none.data(), &length) != 1) return fail(Errc::kCorrupt, "unwrap a snapshot's key", to_string(header.instance));
   return data_key;
+}
+
+Status prepare() {
+  constexpr std::array<std::uint8_t, 32> kExpected = {0xce, 0xa7, 0x40, 0x3d, 0x4d, 0x60, 0x6b, 0x6e, 0x07, 0x4e, 0xc5, 0xd3, 0xba, 0xf3, 0x9d, 0x18,
+                                                      0xd0, 0xd1, 0xc8, 0xa7, 0x99, 0x99, 0x6b, 0xf0, 0x26, 0x5b, 0x98, 0xb5, 0xd4, 0x8a, 0xb9, 0x19};
+  constexpr std::array<std::uint8_t, kKeyBytes> kZeros{};
+  std::array<std::uint8_t, 32> sealed{};
+  auto context = gcm(PartCipher::Way::kSeal, kZeros);
+  if (!context) return forward(std::move(context.error()));
+  int none = 0;
+  if (EVP_CipherInit_ex(context->get(), nullptr, nullptr, nullptr, kZeros.data(), 1) != 1) return library("AES-256-GCM");
+  if (auto ok = update(context->get(), sealed.data(), std::span(kZeros).first(16)); !ok) return ok;
+  if (EVP_CipherFinal_ex(context->get(), sealed.data() + 16, &none) != 1 || EVP_CIPHER_CTX_ctrl(context->get(), EVP_CTRL_GCM_GET_TAG, kTagBytes, sealed.data() + 16) != 1) return library("AES-256-GCM");
+  if (sealed != kExpected) return fail(Errc::kCorrupt, "try AES-256-GCM");
+  (void)sha256("");
+  return {};
 }
 
 Result<Secret> fresh_key(const SecretArena& arena) {

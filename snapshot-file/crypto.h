@@ -23,8 +23,8 @@ enum class Part : std::uint32_t { kMemory = 1, kState = 2, kIndex = 3 };
 
 using Nonce = std::array<std::uint8_t, kNonceBytes>;
 
-// Seals and opens the parts of one file. `header`: SHA-256 of the encoded header, which every part is bound to, as to its own
-// number and to how many there are of its kind.
+// Seals and opens the parts of one file. `header`: SHA-256 of the encoded header, which every part is bound to, as to how many there
+// are of its kind, and by its nonce to its own number.
 class PartCipher {
  public:
   enum class Way : std::uint8_t { kSeal, kOpen };
@@ -44,6 +44,9 @@ class PartCipher {
   Digest header_;
 };
 
+// Has OpenSSL load what it loads at first use, and sees that AES-256-GCM gives what it has to (The Galois/Counter Mode of Operation, test case 14).
+// For a process that closes itself in.
+[[nodiscard]] Status prepare();
 // A key of random bytes, of OpenSSL's private generator.
 [[nodiscard]] Result<Secret> fresh_key(const SecretArena& arena);
 // Fills header.wrapped: the data key, under a key that HKDF makes of the tenant's, bound to every other byte of the header.

@@ -127,6 +127,17 @@ TEST_F(BadChunk, IsRefused) {
   EXPECT_FALSE(taken(swollen)) << "compressed to no less than it was";
 }
 
+TEST_F(BadChunk, IsRefusedWhereCompressionDidNotHelp) {
+  const Bytes noise = test::random_bytes(kPage, 8);
+  Bytes frame(ZSTD_compressBound(kPage));
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), noise.data(), noise.size(), 1));
+  ASSERT_GE(frame.size(), noise.size());
+  Bytes bytes(head_bytes(kChunk));
+  bytes[0] = 1, bytes[4] = 1;
+  bytes.insert(bytes.end(), frame.begin(), frame.end());
+  EXPECT_FALSE(taken(bytes)) << "it would have stood raw";
+}
+
 TEST_F(BadChunk, OfFewerThanFourPagesHasNoBitsBehindThem) {
   Unpacker unpacker(Kind::kFull, 8192);
   Bytes bytes(head_bytes(8192));

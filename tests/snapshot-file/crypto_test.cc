@@ -15,6 +15,8 @@ using test::header_for;
 using test::kOtherKey;
 using test::kTenantKey;
 
+TEST(Prepare, FindsThatAes256GcmIsWhatItHasToBe) { EXPECT_TRUE(prepare()); }
+
 TEST(Wrap, GivesTheKeyBackToItsTenantAlone) {
   Header header = header_for(1 << 20, 65'536, 5000);
   const Secret key = *fresh_key(arena());
@@ -112,6 +114,16 @@ TEST_F(Cipher, OpensAPartOnlyInItsPlace) {
   EXPECT_FALSE(opens(part, Part::kMemory, 3, 9));
   EXPECT_FALSE(opens(part, Part::kMemory, 3, 8, kOtherKey));
   EXPECT_FALSE(opens(part, Part::kMemory, 3, 8, kTenantKey, sha256("another header")));
+}
+
+// The same bytes under another number or kind are other bytes all through: two parts never share a nonce, and so no key stream.
+TEST_F(Cipher, SealsEveryPartUnderANonceOfItsOwn) {
+  const auto one = sealed(Part::kMemory, 3, 8);
+  for (const auto& other : {sealed(Part::kMemory, 4, 8), sealed(Part::kMemory, 3 + (1 << 16), 8), sealed(Part::kState, 3, 8), sealed(Part::kIndex, 3, 8)}) {
+    int same = 0;
+    for (std::size_t i = 0; i < one.size(); ++i) same += one[i] == other[i];
+    EXPECT_LT(same, 10) << "of " << one.size();
+  }
 }
 
 TEST_F(Cipher, DoesNotSealWithWhatOpensNorOpenWithWhatSeals) {

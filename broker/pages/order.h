@@ -1,0 +1,53 @@
+// What a page server is told, once, in one packet on its channel, and what it says there. Numbers in the machine's own order: both ends are
+// one build on one host.
+// decode_order() is pure. Proven by: tests/pages/order_test.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/secret.h"
+
+namespace mvm::pages {
+
+inline constexpr std::uint32_t kMaxPatience = 60'000;  // milliseconds that Firecracker's hand-over is waited for, at most
+
+struct Order {
+  Digest file;                 // of the snapshot that it is to be: SHA-256 of header and sealed index
+  std::uint32_t peer = 0;      // the uid that the hand-over has to come from
+  std::uint32_t patience = 0;  // milliseconds, from 1
+};
+inline constexpr std::size_t kOrderBytes = 48;  // and the data key behind it, 32 bytes
+inline constexpr std::size_t kDataKeyBytes = 32;
+
+[[nodiscard]] std::array<std::uint8_t, kOrderBytes> encode(const Order& order);
+[[nodiscard]] Result<Order> decode_order(std::span<const std::uint8_t> bytes);
+
+// The order, and the key straight into secret memory. kClosed where the other end has gone.
+[[nodiscard]] Result<Order> receive_order(int channel, Secret& key);
+// For who starts one. The key goes out of secret memory by the system call alone.
+[[nodiscard]] Status send_order(int channel, const Order& order, const Secret& key);
+
+enum class Said : std::uint32_t {
+  kReady = 1,  // the snapshot is open and is the one that was meant: Firecracker may be told to load
+  kFirst,      // the first page is in
+  kWhole,      // all is in, the key is gone, the microVM's memory is its own; with the chunks that it touched
+  kGone,       // the microVM went before that
+};
+struct Report {
+  Said said = Said::kReady;
+  std::uint64_t faults = 0;
+  std::vector<std::uint32_t> touched;
+};
+inline constexpr std::size_t kMaxReport = 16 + 4 * 32'768;
+
+[[nodiscard]] std::vector<std::uint8_t> encode(const Report& report);
+[[nodiscard]] Result<Report> decode_report(std::span<const std::uint8_t> bytes);
+// Where nobody hears it any more, that is no error: a microVM outlives the worker that woke it.
+[[nodiscard]] Status send_report(int channel, const Report& report);
+
+}  // namespace mvm::pages
