@@ -15,6 +15,7 @@ LIBRARIES = {
     "net": {"libmnl.so.0", "libnftnl.so.11", "libcrypto.so.3"},
     "jail": {"libcrypto.so.3"},
     "agentd": {"libcrypto.so.3"},
+    "pages": {"libcrypto.so.3", "libzstd.so.1"},
 }
 PARSERS = r"tao::pegtl|mvm::lang::parse\("
 ROOMS = r"mvm::(net|jail|supervisor|gate|planner)::"
@@ -26,6 +27,7 @@ FORBIDDEN = {
     "net": [PARSERS, TESTS, r"mvm::(jail|supervisor|gate|planner)::", r"\bU (fork|execve|execveat|mount)(@|$)", r"nlohmann"],
     "jail": [PARSERS, TESTS, r"mvm::(net|supervisor|gate|planner)::", r"nlohmann"],
     "gate": [TESTS, r"mvm::(net|jail|supervisor|planner)::", POWER, r"mvm::sandbox::(spawn|become)"],
+    "pages": [PARSERS, TESTS, ROOMS, r"\bU (socket|bind|connect|mount|unshare|clone|execve|setuid|setresuid|mknod|pivot_root)(@|$)", r"nlohmann"],
     "agentd": [TESTS, r"mvm::(net|jail|supervisor|gate)::", r"mvm::sandbox::(spawn|become)"],
 }
 

@@ -31,8 +31,8 @@ class Serving : public testing::Test {
     if (!test::new_userfaultfd().valid()) GTEST_SKIP() << "no userfaultfd for us here";
   }
   snapshot_file::Reader reader(std::vector<std::uint32_t> first = {}) {
-    const auto written = test::write(test::header_for(image_.size(), kChunk, 1), image_, {1}, std::move(first));
-    auto reader = test::open(written.bytes);
+    const auto written = test::write_file(test::header_for(image_.size(), kChunk, 1), image_, {1}, std::move(first));
+    auto reader = test::open_file(written.bytes);
     EXPECT_TRUE(reader);
     return std::move(*reader);
   }
@@ -242,7 +242,7 @@ std::size_t places_of(std::span<const std::uint8_t> wanted) {
 }
 
 TEST_F(Serving, HoldsNoKeyWhenItHasEnded) {
-  const auto written = test::write(test::header_for(image_.size(), kChunk, 1), image_, {1});
+  const auto written = test::write_file(test::header_for(image_.size(), kChunk, 1), image_, {1});
   Fd file = test::file_of(written.bytes);
   Secret key = *snapshot_file::unwrap(*snapshot_file::read_header(file.get()), test::kTenantKey, test::arena());
   // Looked for by its first half, kept here in another form, so that the looking is not what is found.
@@ -270,9 +270,9 @@ TEST_F(Serving, HoldsNoKeyWhenItHasEnded) {
 
 TEST_F(Serving, GivesNoPageOfAChunkThatIsNotWhatWasSealed) {
   image_ = test::random_bytes(8 * kChunk, 3);
-  auto written = test::write(test::header_for(image_.size(), kChunk, 1), image_, {1});
+  auto written = test::write_file(test::header_for(image_.size(), kChunk, 1), image_, {1});
   written.bytes[snapshot_file::kHeaderBytes + 5 * (snapshot_file::max_packed(kChunk) + snapshot_file::kTagBytes) + 100] ^= 1;
-  auto broken = test::open(written.bytes);
+  auto broken = test::open_file(written.bytes);
   ASSERT_TRUE(broken) << "the index is sound";
   const WatchedMemory memory({image_.size()});
   auto server = Server::make(std::move(*broken), memory.hand_over());
@@ -370,7 +370,7 @@ TEST_F(Hostile, ADiffIsRefusedForItNeedsItsBase) {
   auto header = test::header_for(image_.size(), kChunk, 1);
   header.kind = snapshot_file::Kind::kDiff;
   header.base = sha256("base");
-  auto diff = test::open(test::write(header, image_, {1}).bytes);
+  auto diff = test::open_file(test::write_file(header, image_, {1}).bytes);
   ASSERT_TRUE(diff);
   EXPECT_EQ(Server::make(std::move(*diff), HandOver{}).error().code, Errc::kUnsupported);
 }

@@ -27,8 +27,8 @@ INSTANTIATE_TEST_SUITE_P(Either, File, testing::Values(Compression::kNone, Compr
                          [](const auto& test) { return test.param == Compression::kNone ? "Raw" : "Zstd"; });
 
 TEST_P(File, GivesBackWhatWentIn) {
-  const auto written = test::write(header(), memory_, state_, {5, 1});
-  auto reader = test::open(written.bytes);
+  const auto written = test::write_file(header(), memory_, state_, {5, 1});
+  auto reader = test::open_file(written.bytes);
   ASSERT_TRUE(reader) << reader.error().message();
   EXPECT_EQ(reader->header(), written.sealed.header);
   EXPECT_EQ(reader->digest(), written.sealed.file);
@@ -42,22 +42,22 @@ TEST_P(File, GivesBackWhatWentIn) {
 
 TEST_P(File, GivesBackALongState) {
   const Bytes state = test::random_bytes(3 * kChunk + 17, 4);
-  const auto written = test::write(header(state.size()), memory_, state);
-  auto reader = test::open(written.bytes);
+  const auto written = test::write_file(header(state.size()), memory_, state);
+  auto reader = test::open_file(written.bytes);
   ASSERT_TRUE(reader);
   EXPECT_TRUE(std::ranges::equal(*reader->state(), state));
 }
 
 TEST_P(File, HasNoByteForZeros) {
   const Bytes none(64 * kChunk);
-  const auto written = test::write(test::header_for(none.size(), kChunk, 1), none, {1});
+  const auto written = test::write_file(test::header_for(none.size(), kChunk, 1), none, {1});
   EXPECT_LT(written.bytes.size(), kHeaderBytes + 65 * 4 + 2 * kTagBytes + 32);
-  auto reader = test::open(written.bytes);
+  auto reader = test::open_file(written.bytes);
   EXPECT_EQ(*test::memory_of(*reader), none);
 }
 
 TEST_P(File, RefusesEveryByteThatIsAnother) {
-  const auto written = test::write(header(), memory_, state_, {5, 1});
+  const auto written = test::write_file(header(), memory_, state_, {5, 1});
   ASSERT_FALSE(test::fault_in(written.bytes));
   for (std::size_t i = 0; i < written.bytes.size(); ++i) {
     Bytes changed = written.bytes;
@@ -67,7 +67,7 @@ TEST_P(File, RefusesEveryByteThatIsAnother) {
 }
 
 TEST_P(File, RefusesToBeCutOrLengthened) {
-  const auto written = test::write(header(), memory_, state_);
+  const auto written = test::write_file(header(), memory_, state_);
   for (std::size_t size = 0; size < written.bytes.size(); ++size) {
     EXPECT_TRUE(test::fault_in(Bytes(written.bytes.begin(), written.bytes.begin() + static_cast<std::ptrdiff_t>(size)))) << size;
   }
@@ -83,7 +83,7 @@ TEST_P(File, RefusesToBeCutOrLengthened) {
 
 // Raw noise, so that every chunk has the same length and could stand in another's place.
 struct Chunks {
-  explicit Chunks(std::uint32_t seed) : memory(test::random_bytes(8 * kChunk, seed)), written(test::write(test::header_for(memory.size(), kChunk, 100), memory, test::random_bytes(100, 5))) {}
+  explicit Chunks(std::uint32_t seed) : memory(test::random_bytes(8 * kChunk, seed)), written(test::write_file(test::header_for(memory.size(), kChunk, 100), memory, test::random_bytes(100, 5))) {}
   [[nodiscard]] std::span<std::uint8_t> at(Bytes& bytes, std::size_t i) const { return std::span(bytes).subspan(kHeaderBytes + i * length, length); }
   std::size_t length = max_packed(kChunk) + kTagBytes;
   Bytes memory;
@@ -125,12 +125,12 @@ TEST(Spliced, PartsOfAnotherFileOfTheSameInstanceAreRefused) {
 TEST(Rollback, AnOlderFileIsAsSoundAsTheNewestAndRefusedByItsDigest) {
   const Bytes memory = test::mixed_memory(8), state = {1, 2, 3};
   const Header header = test::header_for(memory.size(), kChunk, state.size());
-  const auto older = test::write(header, memory, state), newest = test::write(header, memory, state);
+  const auto older = test::write_file(header, memory, state), newest = test::write_file(header, memory, state);
   EXPECT_NE(older.sealed.file, newest.sealed.file) << "every file has a key of its own, so no two are alike";
   const Expected expected{header.instance, header.line, newest.sealed.file, header.fits};
-  auto reader = test::open(newest.bytes);
+  auto reader = test::open_file(newest.bytes);
   EXPECT_TRUE(check_expected(reader->header(), reader->digest(), expected));
-  reader = test::open(older.bytes);
+  reader = test::open_file(older.bytes);
   ASSERT_TRUE(reader);
   const auto refused = check_expected(reader->header(), reader->digest(), expected);
   ASSERT_FALSE(refused);
@@ -140,7 +140,7 @@ TEST(Rollback, AnOlderFileIsAsSoundAsTheNewestAndRefusedByItsDigest) {
 
 TEST(Expected, NamesWhatDiffers) {
   const Bytes memory = test::mixed_memory(8), state = {1, 2, 3};
-  const auto written = test::write(test::header_for(memory.size(), kChunk, state.size()), memory, state);
+  const auto written = test::write_file(test::header_for(memory.size(), kChunk, state.size()), memory, state);
   const Header& header = written.sealed.header;
   const Expected good{header.instance, header.line, written.sealed.file, header.fits};
   const auto said = [&](auto change) {
@@ -161,8 +161,8 @@ TEST(Expected, NamesWhatDiffers) {
 
 TEST(AnotherTenant, CannotOpenTheFile) {
   const Bytes memory = test::mixed_memory(8);
-  const auto written = test::write(test::header_for(memory.size(), kChunk, 1), memory, {1});
-  EXPECT_EQ(test::open(written.bytes, test::kOtherKey).error().code, Errc::kCorrupt);
+  const auto written = test::write_file(test::header_for(memory.size(), kChunk, 1), memory, {1});
+  EXPECT_EQ(test::open_file(written.bytes, test::kOtherKey).error().code, Errc::kCorrupt);
 }
 
 }  // namespace

@@ -79,14 +79,14 @@ struct Written {
   sf::Sealed sealed;
 };
 
-inline Written write(sf::Header header, const Bytes& memory, const Bytes& state, std::vector<std::uint32_t> first = {}) {
+inline Written write_file(sf::Header header, const Bytes& memory, const Bytes& state, std::vector<std::uint32_t> first = {}) {
   const Fd memory_file = file_of(memory), state_file = file_of(state), out(memfd_create("out", MFD_CLOEXEC));
   auto sealed = sf::seal(header, {.memory = memory_file.get(), .state = state_file.get(), .first = first}, kTenantKey, arena(), out.get());
   EXPECT_TRUE(sealed) << sealed.error().message();
   return {bytes_of(out.get()), sealed ? *sealed : sf::Sealed{}};
 }
 
-inline Result<sf::Reader> open(const Bytes& bytes, sf::Key tenant_key = kTenantKey) {
+inline Result<sf::Reader> open_file(const Bytes& bytes, sf::Key tenant_key = kTenantKey) {
   Fd file = file_of(bytes);
   const auto header = sf::read_header(file.get());
   if (!header) return forward(header.error());
@@ -118,7 +118,7 @@ inline Result<Bytes> memory_of(sf::Reader& reader, Bytes base = {}) {
 
 // What comes of reading the whole file: nothing where all of it is right.
 inline std::optional<Error> fault_in(const Bytes& bytes) {
-  auto reader = open(bytes);
+  auto reader = open_file(bytes);
   if (!reader) return reader.error();
   if (auto memory = memory_of(*reader); !memory) return memory.error();
   if (auto state = reader->state(); !state) return state.error();

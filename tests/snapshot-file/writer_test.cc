@@ -27,7 +27,7 @@ TEST(Writer, GivesBackWhatItHasSealed) {
   ASSERT_GE(held(source.get()), memory.size());
   ASSERT_TRUE(seal(test::header_for(memory.size(), kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
   EXPECT_EQ(held(source.get()), 0u);
-  auto reader = test::open(test::bytes_of(out.get()));
+  auto reader = test::open_file(test::bytes_of(out.get()));
   EXPECT_EQ(*test::memory_of(*reader), memory);
 }
 
@@ -57,7 +57,7 @@ TEST(Writer, TakesTheHolesOfADiffForTheBases) {
   ASSERT_TRUE(seal(header, {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
   const Bytes bytes = test::bytes_of(out.get());
   EXPECT_LT(bytes.size(), 8 * kPage);
-  auto reader = test::open(bytes);
+  auto reader = test::open_file(bytes);
   EXPECT_EQ(*test::memory_of(*reader, base), expected);
 }
 
@@ -68,7 +68,7 @@ TEST(Writer, ReadsAHoleOfAFullOneAsZeros) {
   ASSERT_TRUE(seal(test::header_for(64 * kChunk, kChunk, 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
   Bytes expected(64 * kChunk);
   expected[9 * kChunk + 12'345] = 'x';
-  auto reader = test::open(test::bytes_of(out.get()));
+  auto reader = test::open_file(test::bytes_of(out.get()));
   EXPECT_EQ(*test::memory_of(*reader), expected);
 }
 
@@ -114,7 +114,7 @@ TEST(Writer, LeavesNoPlaintext) {
   std::ranges::copy(canary, memory.begin() + 9 * kPage + 100);
   Header header = test::header_for(memory.size(), kChunk, canary.size());
   header.compression = Compression::kNone;
-  const auto written = test::write(header, memory, Bytes(canary.begin(), canary.end()));
+  const auto written = test::write_file(header, memory, Bytes(canary.begin(), canary.end()));
   EXPECT_EQ(std::search(written.bytes.begin(), written.bytes.end(), canary.begin(), canary.end()), written.bytes.end());
 }
 
