@@ -1,10 +1,11 @@
 #include <algorithm>
-#include <cerrno>
+#include <span>
 
 #include "base/derived.h"
 #include "broker/net/elements.h"
 #include "broker/net/executors.h"
 #include "broker/net/links.h"
+#include "broker/net/making.h"
 #include "broker/net/routing.h"
 #include "broker/net/ruleset.h"
 
@@ -15,14 +16,22 @@ constexpr std::uint32_t kGatewaySlot = 1;
 
 Key within(const std::string& name) { return Key().name(name).name(name); }
 
-// The tenant's elements, and with the first tenant the tables they are in, at once.
-Status add_elements(Socket& nft, const std::string& name, const Subnet& cidr) {
+std::vector<std::string> names_of(std::span<const CheckedBridge> bridges) {
+  std::vector<std::string> names;
+  for (const CheckedBridge& bridge : bridges) names.push_back(bridge_name(bridge.net()));
+  return names;
+}
+
+// The tenants' elements, and with the first tenant the tables they are in, at once.
+Status add_elements(Socket& nft, std::span<const CheckedBridge> bridges) {
+  std::vector<Key> keys;
+  for (const CheckedBridge& bridge : bridges) keys.push_back(within(bridge_name(bridge.net())));
   const auto transact = [&](auto put_before) {
     Batch batch;
     begin_transaction(batch);
     put_before(batch);
-    for (const SetShape* set : {&kClosed, &kClosedAtTaps}) put_closed(batch, Change::kAdd, *set, cidr);
-    put_element(batch, Change::kAdd, kWithin, within(name));
+    for (const SetShape* set : {&kClosed, &kClosedAtTaps}) put_closed(batch, Change::kAdd, *set, bridges.front().cidr());
+    put_elements(batch, Change::kAdd, kWithin, keys);
     end_transaction(batch);
     return nft.run(batch);
   };
@@ -31,18 +40,59 @@ Status add_elements(Socket& nft, const std::string& name, const Subnet& cidr) {
   return transact(put_tables);
 }
 
-Status set_up(Socket& route, const CheckedBridge& bridge, const std::string& name) {
-  if (Status set = request(route, [&](Batch& b) { put_bridge_settings(b, name); }); !set) return set;
-  const Status quiet = request(route, [&](Batch& b) { put_no_ipv6(b, name); });
-  if (!quiet && quiet.error().sys_errno != EAFNOSUPPORT) return quiet;
-  const Result<std::optional<Link>> link = find_link(route, name);
-  if (!link) return forward(link.error());
-  if (!*link) return fail(Errc::kNotFound, "set up the bridge", name);
+Status set_up(Socket& route, std::span<const CheckedBridge> bridges) {
+  const std::vector<std::string> names = names_of(bridges);
+  Batch settings;
+  for (const std::string& name : names) put_bridge_settings(settings, name);
+  if (Status set = route.run(settings); !set) return set;
+  if (Status quiet = turn_ipv6_off(route, names); !quiet) return quiet;
+  const Result<std::vector<std::optional<Link>>> links = find_links(route, names);
+  if (!links) return forward(links.error());
   Batch batch;
-  put_address(batch, (*link)->index, name, gateway_address(bridge.subnet()), bridge.subnet());
-  put_up(batch, name);
-  if (Status up = route.run(batch); !up) return up;
-  return make_own_subnet(route, own_subnet(bridge.net(), bridge.subnet(), (*link)->index));
+  for (std::size_t i = 0; i < bridges.size(); ++i) {
+    const CheckedBridge& bridge = bridges[i];
+    const std::optional<Link>& link = (*links)[i];
+    if (!link) return fail(Errc::kNotFound, "set up the bridge", names[i]);
+    put_address(batch, link->index, names[i], gateway_address(bridge.subnet()), bridge.subnet());
+    put_up(batch, names[i]);
+    put_route(batch, RouteChange::kAdd, own_subnet(bridge.net(), bridge.subnet(), link->index));
+  }
+  return route.run(batch);
+}
+
+Status before_the_links(Kernel& kernel, std::span<const CheckedBridge> bridges) {
+  if (Status added = add_elements(kernel.nft, bridges); !added) return added;
+  std::vector<std::uint16_t> nets;
+  for (const CheckedBridge& bridge : bridges) nets.push_back(bridge.net());
+  return make_dead_ends(kernel.route, nets, bridges.front().cidr());
+}
+
+Status create(Socket& route, std::span<const CheckedBridge> bridges) {
+  Batch batch;
+  for (const CheckedBridge& bridge : bridges) put_create_bridge(batch, bridge_name(bridge.net()), instance_mac(bridge.net(), kGatewaySlot));
+  return route.run(batch);
+}
+
+// Of which no link is there, and which are of one cluster: all of them, or after an error none.
+Status make_new_bridges(Kernel& kernel, std::span<const CheckedBridge> bridges) {
+  if (Status first = before_the_links(kernel, bridges); !first) return first;
+  Status made = create(kernel.route, bridges);
+  if (made) made = set_up(kernel.route, bridges);
+  if (made) return {};
+  for (const CheckedBridge& bridge : bridges) {
+    wire::Task task;
+    task.place.net = bridge.net();
+    // The first error is the one to tell; what this cannot remove, the inventory shows.
+    if (const auto removal = CheckedRemoval::from(task)) (void)unmake_bridge(kernel, *removal).has_value();
+  }
+  return made;
+}
+
+Status keeps_tenants_to_their_subnets(Socket& route) {
+  const Result<bool> loose = loosens_reverse_path(route);
+  if (!loose) return forward(loose.error());
+  if (*loose) return fail(Errc::kUnsupported, "keep tenants to their subnets", "net.ipv4.conf.all.rp_filter is 2 on this host");
+  return {};
 }
 
 Status delete_link(Socket& route, const Link& link) {
@@ -87,22 +137,30 @@ Result<Kernel> Kernel::open() {
 }
 
 Status make_bridge(Kernel& kernel, const CheckedBridge& bridge) {
-  const std::string name = bridge_name(bridge.net());
-  const Result<bool> loose = loosens_reverse_path(kernel.route);
-  if (!loose) return forward(loose.error());
-  if (*loose) return fail(Errc::kUnsupported, "keep tenants to their subnets", "net.ipv4.conf.all.rp_filter is 2 on this host");
-  const Result<bool> create = clear_way(kernel.route, name);
+  if (Status strict = keeps_tenants_to_their_subnets(kernel.route); !strict) return strict;
+  const Result<bool> create = clear_way(kernel.route, bridge_name(bridge.net()));
   if (!create) return forward(create.error());
-  if (Status added = add_elements(kernel.nft, name, bridge.cidr()); !added) return added;
-  Status made = make_dead_end(kernel.route, bridge.net(), bridge.cidr());
-  if (made && *create) made = request(kernel.route, [&](Batch& b) { put_create_bridge(b, name, instance_mac(bridge.net(), kGatewaySlot)); });
-  if (made) made = set_up(kernel.route, bridge, name);
-  if (made || !*create) return made;
-  wire::Task task;
-  task.place.net = bridge.net();
-  // The first error is the one to tell; what this cannot remove, the inventory shows.
-  if (const auto removal = CheckedRemoval::from(task)) (void)unmake_bridge(kernel, *removal).has_value();
-  return made;
+  const std::span one(&bridge, 1);
+  if (*create) return make_new_bridges(kernel, one);
+  if (Status first = before_the_links(kernel, one); !first) return first;
+  return set_up(kernel.route, one);
+}
+
+void make_together(Kernel& kernel, std::span<Making<CheckedBridge>> makings) {
+  if (makings.empty() || !keeps_tenants_to_their_subnets(kernel.route)) return;
+  std::vector<std::string> names;
+  for (const Making<CheckedBridge>& making : makings) names.push_back(bridge_name(making.what.net()));
+  const Result<std::vector<std::optional<Link>>> links = find_links(kernel.route, names);
+  if (!links) return;
+  std::vector<CheckedBridge> fresh;
+  std::vector<Making<CheckedBridge>*> meant;
+  for (std::size_t i = 0; i < makings.size(); ++i) {
+    if ((*links)[i] || makings[i].what.cidr() != makings.front().what.cidr()) continue;
+    fresh.push_back(makings[i].what);
+    meant.push_back(&makings[i]);
+  }
+  if (fresh.empty() || !make_new_bridges(kernel, fresh)) return;
+  for (Making<CheckedBridge>* making : meant) making->made = true;
 }
 
 Result<bool> remove_unused_tables(Kernel& kernel) {

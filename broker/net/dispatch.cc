@@ -1,9 +1,13 @@
 #include "broker/net/dispatch.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <span>
+#include <tuple>
 #include <utility>
 
+#include "broker/net/making.h"
 #include "broker/net/removal.h"
 
 namespace mvm::net {
@@ -76,16 +80,71 @@ std::vector<wire::Answer> remove_all(Kernel& kernel, std::span<const wire::Task>
   return answers;
 }
 
+bool is_making(const wire::Task& task) {
+  const lang::Word word = task.statement.word;
+  return task.op == wire::Op::kMake && (word == lang::Word::kTap || word == lang::Word::kRule || word == lang::Word::kBridge);
+}
+
+// Where a thing comes among what is made side by side: 0 bridges, 1 rules, 2 taps.
+int phase_of(const wire::Task& task) {
+  if (task.statement.word == lang::Word::kBridge) return 0;
+  return task.statement.word == lang::Word::kRule ? 1 : 2;
+}
+
+// How many at the front are to be made, as far as all bridges, then all rules, then all taps is as one after the other: for each
+// tenant in that order, and nothing twice.
+std::size_t makings_first(std::span<const wire::Task> tasks) {
+  std::map<std::uint16_t, int> reached;
+  std::set<std::tuple<lang::Word, std::uint16_t, std::uint32_t>> seen;
+  std::size_t count = 0;
+  for (; count < tasks.size() && is_making(tasks[count]); ++count) {
+    const wire::Task& task = tasks[count];
+    int& phase = reached[task.place.net];
+    if (phase_of(task) < phase || !seen.emplace(task.statement.word, task.place.net, task.place.slot).second) break;
+    phase = phase_of(task);
+  }
+  return count;
+}
+
+// One answer each, in their places. What is not sound, or not made with the others, its own executor says.
+template <class Checked>
+void make_phase(Kernel& kernel, std::span<const wire::Task> tasks, int phase, std::vector<wire::Answer>& answers) {
+  std::vector<Making<Checked>> makings;
+  std::vector<std::size_t> places;
+  std::vector<bool> made(tasks.size());
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (phase_of(tasks[i]) != phase) continue;
+    if (Result<Checked> what = Checked::from(tasks[i])) {
+      makings.push_back({std::move(*what)});
+      places.push_back(i);
+    }
+  }
+  if (makings.size() > 1) make_together(kernel, std::span(makings));
+  for (std::size_t i = 0; i < makings.size(); ++i) made[places[i]] = makings[i].made;
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (phase_of(tasks[i]) == phase) answers[i] = answer(tasks[i].seq, made[i] ? Status{} : make(kernel, tasks[i]));
+}
+
+std::vector<wire::Answer> make_all(Kernel& kernel, std::span<const wire::Task> tasks) {
+  std::vector<wire::Answer> answers(tasks.size());
+  make_phase<CheckedBridge>(kernel, tasks, 0, answers);
+  make_phase<CheckedRule>(kernel, tasks, 1, answers);
+  make_phase<CheckedTap>(kernel, tasks, 2, answers);
+  return answers;
+}
+
 }  // namespace
 
 std::vector<wire::Answer> dispatch_all(Kernel& kernel, const std::vector<wire::Task>& tasks) {
   std::vector<wire::Answer> answers;
   for (std::span<const wire::Task> rest(tasks); !rest.empty();) {
-    const std::size_t removals = removals_first(rest);
-    const bool together = removals > 1;  // one alone has no need of it
-    for (wire::Answer& one : together ? remove_all(kernel, rest.first(removals)) : dispatch(kernel, rest.front()))
-      answers.push_back(std::move(one));
-    rest = rest.subspan(together ? removals : 1);
+    const std::size_t removals = removals_first(rest), makings = makings_first(rest);
+    const std::size_t together = std::max({removals, makings, std::size_t{1}});  // one alone has no need of it
+    std::vector<wire::Answer> some = together == 1  ? dispatch(kernel, rest.front())
+                                     : removals > 1 ? remove_all(kernel, rest.first(together))
+                                                    : make_all(kernel, rest.first(together));
+    for (wire::Answer& one : some) answers.push_back(std::move(one));
+    rest = rest.subspan(together);
   }
   return answers;
 }

@@ -12,8 +12,8 @@ namespace mvm::net {
 // not do.
 [[nodiscard]] std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task);
 
-// Tasks one after the other, and all their answers in that order. Removals that stand side by side go
-// together (removal.h).
+// Tasks one after the other, and all their answers in that order. What stands side by side is
+// made together (making.h) and removed together (removal.h).
 [[nodiscard]] std::vector<wire::Answer> dispatch_all(Kernel& kernel, const std::vector<wire::Task>& tasks);
 
 // Items in answers of at most kMaxItems.

@@ -39,14 +39,18 @@ void put_verdict_data(nlmsghdr* message, const Verdict& verdict) {
   mnl_attr_nest_end(message, data);
 }
 
-void put_one(Batch& batch, Change change, const SetShape& set, Bytes key, const Extra& extra) {
+// A message of elements, and the list that they go in, which is not yet ended.
+std::pair<nlmsghdr*, nlattr*> begin_list(Batch& batch, Change change, const SetShape& set, const Extra& extra) {
   const bool add = change == Change::kAdd;
   nlmsghdr* message = add_nft(batch, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, set.family,
                               add ? static_cast<std::uint16_t>(NLM_F_ACK | extra.request) : NLM_F_ACK,
                               {add ? "add to the set" : "remove from the set", set.name});
   mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, kTable);
   mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name);
-  nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+  return {message, mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS)};
+}
+
+void put_in_list(nlmsghdr* message, Bytes key, const Extra& extra) {
   nlattr* element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
   if (extra.flags != 0) mnl_attr_put_u32(message, NFTA_SET_ELEM_FLAGS, htonl(extra.flags));
   put_value(message, NFTA_SET_ELEM_KEY, key);
@@ -54,8 +58,17 @@ void put_one(Batch& batch, Change change, const SetShape& set, Bytes key, const 
   if (extra.verdict != nullptr) put_verdict_data(message, *extra.verdict);
   if (extra.object != nullptr) mnl_attr_put_strz(message, NFTA_SET_ELEM_OBJREF, extra.object);
   mnl_attr_nest_end(message, element);
+}
+
+void put_one(Batch& batch, Change change, const SetShape& set, Bytes key, const Extra& extra) {
+  const auto [message, list] = begin_list(batch, change, set, extra);
+  put_in_list(message, key, extra);
   mnl_attr_nest_end(message, list);
 }
+
+constexpr std::size_t kKeysInAMessage = 128;
+constexpr std::size_t kRoomOfAKey = kMaxKey + 3 * kAttributeHeader;
+static_assert(kKeysInAMessage * kRoomOfAKey + 1024 < kMessageRoom);
 
 std::uint64_t behind(const Subnet& subnet) { return std::uint64_t{subnet.base} + subnet.size(); }
 
@@ -92,6 +105,14 @@ Key source_of(std::uint16_t net, std::uint32_t slot, std::uint32_t address) {
 
 void put_element(Batch& batch, Change change, const SetShape& set, const Key& key) {
   put_one(batch, change, set, key.bytes(), {});
+}
+
+void put_elements(Batch& batch, Change change, const SetShape& set, std::span<const Key> keys) {
+  for (; !keys.empty(); keys = keys.subspan(std::min(kKeysInAMessage, keys.size()))) {
+    const auto [message, list] = begin_list(batch, change, set, {});
+    for (const Key& key : keys.first(std::min(kKeysInAMessage, keys.size()))) put_in_list(message, key.bytes(), {});
+    mnl_attr_nest_end(message, list);
+  }
 }
 
 void put_new_verdict(Batch& batch, const SetShape& map, const Key& key, Verdict verdict) {

@@ -92,6 +92,8 @@ struct Verdict {
 // Each is one message. Adding what is there with the same value is success; with another value kBusy. Removing what is not
 // there is kNotFound, and then nothing of the transaction happens.
 void put_element(Batch& batch, Change change, const SetShape& set, const Key& key);
+// The same for many, in as few messages as hold them.
+void put_elements(Batch& batch, Change change, const SetShape& set, std::span<const Key> keys);
 // Refused (kExists) where the map has the key already, whatever the verdict.
 void put_new_verdict(Batch& batch, const SetShape& map, const Key& key, Verdict verdict);
 void put_object(Batch& batch, const SetShape& map, const Key& key, const std::string& object);

@@ -180,21 +180,41 @@ void put_delete_leaving(Batch& batch) {
   mnl_attr_put_u32(message, IFLA_GROUP, kLeavingGroup);
 }
 
-Result<std::optional<Link>> find_link(Socket& route, const std::string& name) {
+Result<std::vector<std::optional<Link>>> find_links(Socket& route, const std::vector<std::string>& names) {
+  std::vector<std::optional<Link>> found(names.size());
   Batch batch;
-  mnl_attr_put_strz(get_links(batch, NLM_F_ACK, name), IFLA_IFNAME, name.c_str());
-  std::optional<Link> found;
-  const Status read = route.run(batch, [&](const Reply& reply) -> Status {
+  for (const std::string& name : names) mnl_attr_put_strz(get_links(batch, NLM_F_ACK, name), IFLA_IFNAME, name.c_str());
+  Result<std::vector<Status>> read = route.run_each(batch, [&](std::size_t index, const Reply& reply) -> Status {
     if (reply.type != RTM_NEWLINK) return {};
     Result<Link> link = decode_link(reply.body);
     if (!link) return forward(std::move(link.error()));
     // An alternative name (IFLA_ALT_IFNAME) answers too; we make none, so such a link is somebody else's.
-    found = std::move(*link);
+    found[index] = std::move(*link);
     return {};
   });
-  if (!read && read.error().code == Errc::kNotFound) return std::optional<Link>{};
-  if (!read) return forward(read.error());
+  if (!read) return forward(std::move(read.error()));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    Status& said = (*read)[i];
+    if (!said && said.error().code != Errc::kNotFound) return forward(std::move(said.error()));
+    if (!said) found[i].reset();
+  }
   return found;
+}
+
+Result<std::optional<Link>> find_link(Socket& route, const std::string& name) {
+  Result<std::vector<std::optional<Link>>> found = find_links(route, {name});
+  if (!found) return forward(std::move(found.error()));
+  return std::move(found->front());
+}
+
+Status turn_ipv6_off(Socket& route, const std::vector<std::string>& names) {
+  Batch batch;
+  for (const std::string& name : names) put_no_ipv6(batch, name);
+  Result<std::vector<Status>> said = route.run_each(batch);
+  if (!said) return forward(std::move(said.error()));
+  for (Status& one : *said)
+    if (!one && one.error().sys_errno != EAFNOSUPPORT) return std::move(one);
+  return {};
 }
 
 Result<std::vector<Link>> links_of_kind(Socket& route, const char* kind) {

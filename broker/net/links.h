@@ -56,6 +56,8 @@ void put_delete_leaving(Batch& batch);
 
 // The link of that name, or nothing where there is none.
 [[nodiscard]] Result<std::optional<Link>> find_link(Socket& route, const std::string& name);
+// The links of those names, asked for at once; nothing where there is none.
+[[nodiscard]] Result<std::vector<std::optional<Link>>> find_links(Socket& route, const std::vector<std::string>& names);
 // All links of a kind ("bridge", "tun"), whoever made them.
 [[nodiscard]] Result<std::vector<Link>> links_of_kind(Socket& route, const char* kind);
 // All ports of a bridge.
@@ -65,6 +67,9 @@ void put_delete_leaving(Batch& batch);
 // Whether a strict check of the reverse path on one link is made a loose one for all (net.ipv4.conf.all.rp_filter=2: the larger
 // of both holds).
 [[nodiscard]] Result<bool> loosens_reverse_path(Socket& route);
+
+// Turns IPv6 off on all of them; success, too, where the host has none.
+[[nodiscard]] Status turn_ipv6_off(Socket& route, const std::vector<std::string>& names);
 
 // Sends one message's batch after `put` filled it.
 template <class Put>

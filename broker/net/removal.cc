@@ -30,29 +30,32 @@ Status delete_links(Socket& route, Batch& leaving) {
 }
 
 Status remove_tap_links(Socket& route, std::span<const Removal> taps) {
+  std::vector<std::string> names;
+  for (const Removal& tap : taps) names.push_back(tap_name(tap.what.net(), tap.what.slot()));
+  const Result<std::vector<std::optional<Link>>> found = find_links(route, names);
+  if (!found) return forward(found.error());
   Batch leaving;
-  for (const Removal& tap : taps) {
-    const std::string name = tap_name(tap.what.net(), tap.what.slot());
-    const Result<std::optional<Link>> found = find_link(route, name);
-    if (!found) return forward(found.error());
-    if (*found && is_our_tap(**found)) put_leaving(leaving, (*found)->index, name);
-  }
+  for (const std::optional<Link>& link : *found)
+    if (link && is_our_tap(*link)) put_leaving(leaving, link->index, link->name);
   return delete_links(route, leaving);
 }
 
 // Only where all of them have a bridge: without one the last tap takes the tables with it, which is unmake_tap's to see.
 Status remove_sources(Kernel& kernel, std::span<const Removal> taps) {
-  for (const std::uint16_t net : nets_of(taps, lang::Word::kTap)) {
-    const Result<std::optional<Link>> bridge = find_link(kernel.route, bridge_name(net));
-    if (!bridge) return forward(bridge.error());
-    if (!*bridge) return fail(Errc::kNotFound, "find the tap's bridge", bridge_name(net));
+  std::vector<std::string> bridges;
+  for (const std::uint16_t net : nets_of(taps, lang::Word::kTap)) bridges.push_back(bridge_name(net));
+  const Result<std::vector<std::optional<Link>>> found = find_links(kernel.route, bridges);
+  if (!found) return forward(found.error());
+  for (std::size_t i = 0; i < bridges.size(); ++i)
+    if (!(*found)[i]) return fail(Errc::kNotFound, "find the tap's bridge", bridges[i]);
+  std::vector<Key> sources;
+  for (const Removal& tap : taps) {
+    if (!tap.what.address()) return fail(Errc::kNotFound, "find the tap's address", tap_name(tap.what.net(), tap.what.slot()));
+    sources.push_back(source_of(tap.what.net(), tap.what.slot(), *tap.what.address()));
   }
   Batch batch;
   begin_transaction(batch);
-  for (const Removal& tap : taps) {
-    if (!tap.what.address()) return fail(Errc::kNotFound, "find the tap's address", tap_name(tap.what.net(), tap.what.slot()));
-    put_element(batch, Change::kRemove, kSources, source_of(tap.what.net(), tap.what.slot(), *tap.what.address()));
-  }
+  put_elements(batch, Change::kRemove, kSources, sources);
   end_transaction(batch);
   return kernel.nft.run(batch);
 }

@@ -33,22 +33,16 @@ std::optional<std::uint16_t> net_of_table(std::uint32_t table) {
   return static_cast<std::uint16_t>(table - kFirstTable);
 }
 
-Status add_rule(Socket& route, const PolicyRule& rule) {
-  Status added = request(route, [&](Batch& b) { put_policy_rule(b, RouteChange::kAdd, rule); });
-  if (!added && added.error().code == Errc::kExists) return {};
-  return added;
-}
+bool is_there(const Error& error) { return error.code == Errc::kExists; }
+bool is_gone(const Error& error) { return error.code == Errc::kNotFound || error.sys_errno == ESRCH; }
 
-Status remove_rule(Socket& route, const PolicyRule& rule) {
-  Status gone = request(route, [&](Batch& b) { put_policy_rule(b, RouteChange::kRemove, rule); });
-  if (!gone && gone.error().code == Errc::kNotFound) return {};
-  return gone;
-}
-
-Status remove_route(Socket& route, const Route& old) {
-  Status gone = request(route, [&](Batch& b) { put_route(b, RouteChange::kRemove, old); });
-  if (!gone && (gone.error().sys_errno == ESRCH || gone.error().code == Errc::kNotFound)) return {};
-  return gone;
+// The first refusal that is not `fine`.
+Status run_tolerant(Socket& route, Batch& batch, bool (*fine)(const Error&)) {
+  Result<std::vector<Status>> said = route.run_each(batch);
+  if (!said) return forward(std::move(said.error()));
+  for (Status& one : *said)
+    if (!one && !fine(one.error())) return std::move(one);
+  return {};
 }
 
 Result<std::vector<PolicyRule>> read_rules(Socket& route) {
@@ -145,50 +139,46 @@ Route own_subnet(std::uint16_t net, const Subnet& subnet, std::uint32_t bridge) 
   return {table_of(net), RTN_UNICAST, kRouteProtocol, subnet, bridge};
 }
 
-Status make_dead_end(Socket& route, std::uint16_t net, const Subnet& cidr) {
+Status make_dead_ends(Socket& route, const std::vector<std::uint16_t>& nets, const Subnet& cidr) {
   const Result<std::vector<PolicyRule>> found = read_rules(route);
   if (!found) return forward(found.error());
-  const Result<std::vector<Route>> old = read_routes(route, table_of(net));
-  if (!old) return forward(old.error());
-  const Route end = dead_end(net, cidr);
-  if (Status added = request(route, [&](Batch& b) { put_route(b, RouteChange::kAdd, end); }); !added) return added;
   std::vector<PolicyRule> wanted = shared_rules(cidr);
-  wanted.push_back(bridge_rule(net));
+  Batch add, remove;
+  for (const std::uint16_t net : nets) {
+    const Result<std::vector<Route>> in_table = read_routes(route, table_of(net));
+    if (!in_table) return forward(in_table.error());
+    const Route end = dead_end(net, cidr);
+    put_route(add, RouteChange::kAdd, end);
+    wanted.push_back(bridge_rule(net));
+    for (const Route& other : *in_table)
+      if (other.type == RTN_BLACKHOLE && other != end) put_route(remove, RouteChange::kRemove, other);
+  }
   for (const PolicyRule& rule : wanted)
-    if (!has(*found, rule))
-      if (Status added = add_rule(route, rule); !added) return added;
+    if (!has(*found, rule)) put_policy_rule(add, RouteChange::kAdd, rule);
   for (const PolicyRule& rule : *found)
-    if (rule.preference != kOfBridge && !has(wanted, rule))
-      if (Status gone = remove_rule(route, rule); !gone) return gone;
-  for (const Route& other : *old)
-    if (other.type == RTN_BLACKHOLE && other != end)
-      if (Status gone = remove_route(route, other); !gone) return gone;
-  return {};
-}
-
-Status make_own_subnet(Socket& route, const Route& own) {
-  return request(route, [&](Batch& b) { put_route(b, RouteChange::kAdd, own); });
+    if (rule.preference != kOfBridge && !has(wanted, rule)) put_policy_rule(remove, RouteChange::kRemove, rule);
+  if (Status added = run_tolerant(route, add, is_there); !added) return added;
+  return run_tolerant(route, remove, is_gone);
 }
 
 Status remove_routing(Socket& route, const std::vector<std::uint16_t>& nets) {
   // One table is read as such: without it, all of the host's would be gone through.
   const Result<std::vector<Route>> routes = read_routes(route, nets.size() == 1 ? std::optional(table_of(nets[0])) : std::nullopt);
   if (!routes) return forward(routes.error());
+  Batch batch;
   for (const Route& old : *routes)
-    if (std::ranges::find(nets, *net_of_table(old.table)) != nets.end())
-      if (Status gone = remove_route(route, old); !gone) return gone;
-  for (const std::uint16_t net : nets)
-    if (Status gone = remove_rule(route, bridge_rule(net)); !gone) return gone;
-  return {};
+    if (std::ranges::find(nets, *net_of_table(old.table)) != nets.end()) put_route(batch, RouteChange::kRemove, old);
+  for (const std::uint16_t net : nets) put_policy_rule(batch, RouteChange::kRemove, bridge_rule(net));
+  return run_tolerant(route, batch, is_gone);
 }
 
 Status remove_shared_rules(Socket& route) {
   const Result<std::vector<PolicyRule>> rules = read_rules(route);
   if (!rules) return forward(rules.error());
+  Batch batch;
   for (const PolicyRule& rule : *rules)
-    if (rule.preference != kOfBridge)
-      if (Status gone = remove_rule(route, rule); !gone) return gone;
-  return {};
+    if (rule.preference != kOfBridge) put_policy_rule(batch, RouteChange::kRemove, rule);
+  return run_tolerant(route, batch, is_gone);
 }
 
 bool Routing::whole(std::uint16_t net, std::uint32_t bridge) const {

@@ -44,10 +44,8 @@ void put_route(Batch& batch, RouteChange change, const Route& route);
 [[nodiscard]] Route dead_end(std::uint16_t net, const Subnet& cidr);
 [[nodiscard]] Route own_subnet(std::uint16_t net, const Subnet& subnet, std::uint32_t bridge);
 
-// The rules and the dead end of that bridge, before it is there. Rules for another cluster subnet are replaced.
-[[nodiscard]] Status make_dead_end(Socket& route, std::uint16_t net, const Subnet& cidr);
-// The way to the bridge's own subnet, when the bridge is up.
-[[nodiscard]] Status make_own_subnet(Socket& route, const Route& own);
+// The rules and the dead ends of those bridges, before they are there. Rules for another cluster subnet are replaced.
+[[nodiscard]] Status make_dead_ends(Socket& route, const std::vector<std::uint16_t>& nets, const Subnet& cidr);
 // The rules of those bridges and all of their tables. What is gone already is success.
 [[nodiscard]] Status remove_routing(Socket& route, const std::vector<std::uint16_t>& nets);
 // The shared rules, once there is no bridge left.

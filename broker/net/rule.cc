@@ -6,6 +6,7 @@
 #include "broker/net/elements.h"
 #include "broker/net/executors.h"
 #include "broker/net/links.h"
+#include "broker/net/making.h"
 #include "broker/net/ruleset.h"
 #include "policy-lang/table.h"
 
@@ -56,10 +57,11 @@ void put_rule(Batch& batch, const std::string& bridge, const CheckedRule& rule) 
   put_rates(batch, bridge, rule.rates());
 }
 
-Status add_rule(Socket& nft, const std::string& bridge, const CheckedRule& rule) {
+// Of tenants that have none: all in one transaction.
+Status add_rules(Socket& nft, std::span<const CheckedRule> rules) {
   Batch batch;
   begin_transaction(batch);
-  put_rule(batch, bridge, rule);
+  for (const CheckedRule& rule : rules) put_rule(batch, bridge_name(rule.net()), rule);
   end_transaction(batch);
   return nft.run(batch);
 }
@@ -73,6 +75,14 @@ Status replace_rule(Socket& nft, const std::string& bridge, const CheckedRule& r
   return nft.run(batch);
 }
 
+Status lets_out(Socket& route, const CheckedRule& rule) {
+  if (rule.egress() == lang::kEgressNone) return {};
+  const Result<bool> forwards = forwards_ipv4(route);
+  if (!forwards) return forward(forwards.error());
+  if (!*forwards) return fail(Errc::kUnsupported, "let " + bridge_name(rule.net()) + " out", "net.ipv4.ip_forward is 0 on this host");
+  return {};
+}
+
 }  // namespace
 
 Status make_rule(Kernel& kernel, const CheckedRule& rule) {
@@ -80,16 +90,25 @@ Status make_rule(Kernel& kernel, const CheckedRule& rule) {
   const Result<std::optional<Link>> link = find_link(kernel.route, bridge);
   if (!link) return forward(link.error());
   if (!*link || !is_ours(**link)) return fail(Errc::kNotFound, "find the rule's bridge", bridge);
-  if (rule.egress() != lang::kEgressNone) {
-    const Result<bool> forwards = forwards_ipv4(kernel.route);
-    if (!forwards) return forward(forwards.error());
-    if (!*forwards) return fail(Errc::kUnsupported, "let " + bridge + " out", "net.ipv4.ip_forward is 0 on this host");
-  }
+  if (Status out = lets_out(kernel.route, rule); !out) return out;
   // A rule always has its element in `egress`, and the kernel refuses a second one: only then is there a rule to replace.
-  Status added = add_rule(kernel.nft, bridge, rule);
+  Status added = add_rules(kernel.nft, {&rule, 1});
   if (!added && (added.error().code == Errc::kExists || added.error().code == Errc::kBusy))
     return replace_rule(kernel.nft, bridge, rule);
   return added;
+}
+
+void make_together(Kernel& kernel, std::span<Making<CheckedRule>> makings) {
+  std::vector<std::string> names;
+  for (const Making<CheckedRule>& making : makings) names.push_back(bridge_name(making.what.net()));
+  const Result<std::vector<std::optional<Link>>> links = find_links(kernel.route, names);
+  const auto out = std::ranges::find_if(makings, [](const auto& making) { return making.what.egress() != lang::kEgressNone; });
+  if (!links || (out != makings.end() && !lets_out(kernel.route, out->what))) return;
+  std::vector<CheckedRule> rules;
+  for (std::size_t i = 0; i < makings.size(); ++i)
+    if ((*links)[i] && is_ours(*(*links)[i])) rules.push_back(makings[i].what);
+  if (rules.empty() || !add_rules(kernel.nft, rules)) return;
+  for (std::size_t i = 0; i < makings.size(); ++i) makings[i].made = (*links)[i] && is_ours(*(*links)[i]);
 }
 
 Status unmake_rule(Kernel& kernel, const CheckedRemoval& rule) {

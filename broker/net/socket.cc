@@ -3,8 +3,8 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <optional>
 
 namespace mvm::net {
 namespace {
@@ -24,7 +24,7 @@ Errc code_of(int error) {
 // did not ask (a whole nftables batch is refused by an error to its first message).
 class Ledger {
  public:
-  explicit Ledger(const Batch& batch) : batch_(batch), waits_(batch.count()) {
+  explicit Ledger(const Batch& batch) : batch_(batch), waits_(batch.count()), said_(batch.count()) {
     Bytes rest = batch.bytes();
     for (std::size_t i = 0; i < waits_.size(); ++i) {
       const nlmsghdr header = *read_value<nlmsghdr>(rest);
@@ -37,10 +37,10 @@ class Ledger {
   [[nodiscard]] bool settled() const { return open_ == 0 || refused_whole_; }
 
   void answer(std::size_t index, const Reply& reply) {
-    if (reply.error != 0 && (!first_ || index < first_index_)) {
-      first_ = Error{code_of(reply.error), reply.error, batch_.label(index).tried, batch_.label(index).on};
-      if (!reply.text.empty()) first_->on += ": " + reply.text;
-      first_index_ = index;
+    if (reply.error != 0) {
+      Error refused{code_of(reply.error), reply.error, batch_.label(index).tried, batch_.label(index).on};
+      if (!reply.text.empty()) refused.on += ": " + reply.text;
+      said_[index] = forward(std::move(refused));
     }
     if (waits_[index]) {
       waits_[index] = false;
@@ -50,15 +50,15 @@ class Ledger {
     }
   }
 
-  [[nodiscard]] Status verdict() const { return first_ ? forward(*first_) : Status{}; }
+  // What was said to each message; of a batch that is refused as a whole, to those that an error named.
+  [[nodiscard]] std::vector<Status> said() && { return std::move(said_); }
 
  private:
   const Batch& batch_;
   std::vector<bool> waits_;
   std::size_t open_ = 0;
   bool refused_whole_ = false;
-  std::optional<Error> first_;
-  std::size_t first_index_ = 0;
+  std::vector<Status> said_;
 };
 
 Status set_option(int fd, int level, int option, const void* value, socklen_t size, const char* what) {
@@ -140,7 +140,7 @@ void Socket::drain() {
   }
 }
 
-Status Socket::settle(const Batch& batch, std::uint32_t first, const Sink& sink) {
+Result<std::vector<Status>> Socket::settle(const Batch& batch, std::uint32_t first, const EachSink& sink) {
   Ledger ledger(batch);
   bool torn = false;
   while (!ledger.settled()) {
@@ -154,22 +154,40 @@ Status Socket::settle(const Batch& batch, std::uint32_t first, const Sink& sink)
       torn |= reply.interrupted;
       if (reply.kind != ReplyKind::kData) ledger.answer(index, reply);
       else if (sink)
-        if (Status taken = sink(reply); !taken) return taken;
+        if (Status taken = sink(index, reply); !taken) return forward(std::move(taken.error()));
     }
   }
-  if (Status verdict = ledger.verdict(); !verdict) return verdict;
-  if (torn) return forward(Error{Errc::kBusy, EINTR, batch.label(0).tried, batch.label(0).on});
-  return {};
+  std::vector<Status> said = std::move(ledger).said();
+  if (torn && std::ranges::all_of(said, &Status::has_value)) return forward(Error{Errc::kBusy, EINTR, batch.label(0).tried, batch.label(0).on});
+  return said;
 }
 
-Status Socket::run(Batch& batch, const Sink& sink) {
+Result<std::vector<Status>> Socket::exchange(Batch& batch, const EachSink& sink) {
   const std::uint32_t first = next_seq_;
   next_seq_ += static_cast<std::uint32_t>(batch.count());
   batch.number(first);
-  if (Status sent = send(batch.bytes()); !sent) return sent;
-  Status done = settle(batch, first, sink);
-  if (!done) drain();
-  return done;
+  if (Status sent = send(batch.bytes()); !sent) return forward(std::move(sent.error()));
+  return settle(batch, first, sink);
+}
+
+Status Socket::run(Batch& batch, const Sink& sink) {
+  const auto each = [&](std::size_t, const Reply& reply) { return sink ? sink(reply) : Status{}; };
+  Result<std::vector<Status>> said = exchange(batch, each);
+  if (!said) {
+    drain();
+    return forward(std::move(said.error()));
+  }
+  const auto refused = std::ranges::find_if_not(*said, &Status::has_value);
+  if (refused == said->end()) return {};
+  drain();
+  return std::move(*refused);
+}
+
+Result<std::vector<Status>> Socket::run_each(Batch& batch, const EachSink& sink) {
+  if (batch.count() == 0) return std::vector<Status>{};
+  Result<std::vector<Status>> said = exchange(batch, sink);
+  if (!said) drain();
+  return said;
 }
 
 Status Socket::dump(Batch& batch, const std::function<void()>& restart, const Sink& sink) {

@@ -21,6 +21,8 @@ inline constexpr int kDumpTries = 16;
 
 // Is called with each data message that answers the batch. An error ends the exchange.
 using Sink = std::function<Status(const Reply&)>;
+// The same, with the number of the message that is answered.
+using EachSink = std::function<Status(std::size_t, const Reply&)>;
 
 class Socket {
  public:
@@ -34,6 +36,10 @@ class Socket {
   // holds is not known. kBusy with EINTR where a dump was torn by a change.
   [[nodiscard]] Status run(Batch& batch, const Sink& sink = {});
 
+  // As run(), for messages that do not depend on one another: what the kernel said to each of them, in order. An error where
+  // that is not known of all. Not for nftables, which refuses a transaction as a whole.
+  [[nodiscard]] Result<std::vector<Status>> run_each(Batch& batch, const EachSink& sink = {});
+
   // A batch of one dump, again from the start while it is torn, kDumpTries times. `restart` is called before each try.
   [[nodiscard]] Status dump(Batch& batch, const std::function<void()>& restart, const Sink& sink);
 
@@ -41,7 +47,8 @@ class Socket {
   explicit Socket(Fd fd) : fd_(std::move(fd)), received_(kReceiveBytes) {}
   [[nodiscard]] Status send(Bytes bytes);
   [[nodiscard]] Result<Bytes> receive(int flags = 0);
-  [[nodiscard]] Status settle(const Batch& batch, std::uint32_t first, const Sink& sink);
+  [[nodiscard]] Result<std::vector<Status>> exchange(Batch& batch, const EachSink& sink);
+  [[nodiscard]] Result<std::vector<Status>> settle(const Batch& batch, std::uint32_t first, const EachSink& sink);
   void drain();
 
   Fd fd_;

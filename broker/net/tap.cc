@@ -1,59 +1,136 @@
 #include <algorithm>
-#include <cerrno>
+#include <map>
+#include <ranges>
+#include <span>
 
 #include "base/derived.h"
 #include "broker/net/elements.h"
 #include "broker/net/executors.h"
 #include "broker/net/links.h"
+#include "broker/net/making.h"
 #include "broker/net/ruleset.h"
 #include "broker/net/tun.h"
 
 namespace mvm::net {
 namespace {
 
-Status change_source(Socket& nft, Change change, const Key& source) {
+// A tap that is being made. `held` where it is new or has to be changed: a new one goes away with it.
+struct Held {
+  CheckedTap tap;
+  std::string name;
+  std::uint32_t bridge = 0;
+  Fd held;
+};
+
+Status change_sources(Socket& nft, Change change, std::span<const Held> taps) {
+  std::vector<Key> sources;
+  for (const Held& one : taps) sources.push_back(source_of(one.tap.net(), one.tap.slot(), one.tap.address()));
   Batch batch;
   begin_transaction(batch);
-  put_element(batch, change, kSources, source);
+  put_elements(batch, change, kSources, sources);
   end_transaction(batch);
   return nft.run(batch);
 }
 
-Result<Link> bridge_of(Socket& route, std::uint16_t net) {
-  Result<std::optional<Link>> found = find_link(route, bridge_name(net));
-  if (!found) return forward(std::move(found.error()));
-  // Not on one that is about to be deleted.
-  if (!*found || !is_our_bridge(**found) || (*found)->group != kLinkGroup) return fail(Errc::kNotFound, "find the tap's bridge", bridge_name(net));
-  return std::move(**found);
+// Not on one that is about to be deleted.
+bool takes_taps(const std::optional<Link>& bridge) { return bridge && is_our_bridge(*bridge) && bridge->group == kLinkGroup; }
+
+std::vector<std::string> names_of(std::span<const Held> taps) {
+  std::vector<std::string> names;
+  for (const Held& one : taps) names.push_back(one.name);
+  return names;
 }
 
-// On its bridge and guarded before it is up: a port that is down lets nothing through.
-Status set_up(Socket& route, const CheckedTap& tap, const std::string& name, const Link& bridge) {
-  if (Status set = request(route, [&](Batch& b) { put_port_settings(b, name, bridge.index); }); !set) return set;
-  const Status quiet = request(route, [&](Batch& b) { put_no_ipv6(b, name); });
-  if (!quiet && quiet.error().sys_errno != EAFNOSUPPORT) return quiet;
-  const Result<std::optional<Link>> link = find_link(route, name);
-  if (!link) return forward(link.error());
-  if (!*link || !is_our_tap(**link)) return fail(Errc::kNotFound, "set up the tap", name);
-  const auto entry = [&](Batch& b) { put_forwarding_entry(b, (*link)->index, name, instance_mac(tap.net(), tap.slot())); };
-  if (Status set = request(route, entry); !set) return set;
-  return request(route, [&](Batch& b) { put_port_up(b, name); });
+// On their bridges, with all but the last step to being up.
+Status set_up(Socket& route, std::span<const Held> taps) {
+  Batch settings;
+  for (const Held& one : taps) put_port_settings(settings, one.name, one.bridge);
+  if (Status set = route.run(settings); !set) return set;
+  const std::vector<std::string> names = names_of(taps);
+  if (Status quiet = turn_ipv6_off(route, names); !quiet) return quiet;
+  const Result<std::vector<std::optional<Link>>> links = find_links(route, names);
+  if (!links) return forward(links.error());
+  Batch entries;
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    const std::optional<Link>& link = (*links)[i];
+    if (!link || !is_our_tap(*link)) return fail(Errc::kNotFound, "set up the tap", taps[i].name);
+    put_forwarding_entry(entries, link->index, taps[i].name, instance_mac(taps[i].tap.net(), taps[i].tap.slot()));
+  }
+  return route.run(entries);
 }
 
-// A held descriptor where the tap is new or has to be changed; none where what is there is right as it is.
-Result<Fd> take(Socket& route, const CheckedTap& tap, const std::string& name) {
-  const Result<std::optional<Link>> found = find_link(route, name);
-  if (!found) return forward(found.error());
-  if (*found && !is_our_tap(**found)) return fail(Errc::kExists, "make the tap", name + " is there and not ours");
+// They outlive their descriptors, which are closed before the taps are up: closing that of one that is up makes the kernel wait
+// once more, when it turns off its queue.
+Status keep(std::span<Held> taps) {
+  for (Held& one : taps) {
+    if (!one.held.valid()) continue;
+    if (Status kept = keep_tap(one.held, one.name); !kept) return kept;
+    one.held.reset();
+  }
+  return {};
+}
+
+// Guarded before they are up: a port that is down lets nothing through.
+Status bring_about(Kernel& kernel, std::span<Held> taps) {
+  if (Status added = change_sources(kernel.nft, Change::kAdd, taps); !added) return added;
+  if (Status set = set_up(kernel.route, taps); !set) return set;
+  if (Status kept = keep(taps); !kept) return kept;
+  Batch up;
+  for (const Held& one : taps) put_port_up(up, one.name);
+  return kernel.route.run(up);
+}
+
+// New taps go with their descriptors, and where they are kept already by their names. Errors are not told: the one that led here is.
+void undo(Kernel& kernel, std::span<Held> taps) {
+  for (Held& one : taps) one.held.reset();
+  const auto links = find_links(kernel.route, names_of(taps));
+  if (!links) return;
+  Batch batch;
+  for (const std::optional<Link>& link : *links)
+    if (link && is_our_tap(*link)) put_delete(batch, link->index, link->name);
+  (void)kernel.route.run_each(batch).has_value();
+  (void)change_sources(kernel.nft, Change::kRemove, taps).has_value();
+}
+
+Result<Held> hold_new(const CheckedTap& tap, const Link& bridge) {
+  std::string name = tap_name(tap.net(), tap.slot());
+  Result<Fd> held = hold_tap(name, tap.uid(), IfThere::kRefuse);
+  if (!held) return forward(std::move(held.error()));
+  return Held{tap, std::move(name), bridge.index, std::move(*held)};
+}
+
+// That are not there: all of them, or after an error none.
+Status make_new_taps(Kernel& kernel, std::span<Held> taps) {
+  Status made = bring_about(kernel, taps);
+  if (!made) undo(kernel, taps);
+  return made;
+}
+
+// What is there is kept, whatever becomes of the change.
+Status make_again(Kernel& kernel, const CheckedTap& tap, const Link& there, const Link& bridge) {
+  if (!is_our_tap(there)) return fail(Errc::kExists, "make the tap", there.name + " is there and not ours");
   const TunState wanted{true, true, false, true, true, tap.uid(), tap.uid()};
-  if (*found && (*found)->tun == wanted) return Fd();
-  return hold_tap(name, tap.uid());
+  Result<Fd> held = there.tun == wanted ? Fd() : hold_tap(there.name, tap.uid());
+  if (!held) return forward(std::move(held.error()));
+  Held one{tap, there.name, bridge.index, std::move(*held)};
+  const bool changes = one.held.valid();
+  Status made = bring_about(kernel, {&one, 1});
+  if (!made && changes) (void)change_sources(kernel.nft, Change::kRemove, {&one, 1}).has_value();
+  return made;
+}
+
+Status remove_key(Socket& nft, const Key& source) {
+  Batch batch;
+  begin_transaction(batch);
+  put_element(batch, Change::kRemove, kSources, source);
+  end_transaction(batch);
+  return nft.run(batch);
 }
 
 // The element by its key where the address is known and it is there, else by reading them all.
 Status remove_source(Socket& nft, const CheckedRemoval& tap) {
   if (tap.address()) {
-    Status gone = change_source(nft, Change::kRemove, source_of(tap.net(), tap.slot(), *tap.address()));
+    Status gone = remove_key(nft, source_of(tap.net(), tap.slot(), *tap.address()));
     if (gone || gone.error().code != Errc::kNotFound) return gone;
   }
   Result<std::vector<Element>> sources = read_set(nft, kSources);
@@ -72,19 +149,36 @@ Status remove_source(Socket& nft, const CheckedRemoval& tap) {
 
 Status make_tap(Kernel& kernel, const CheckedTap& tap) {
   const std::string name = tap_name(tap.net(), tap.slot());
-  const Result<Link> bridge = bridge_of(kernel.route, tap.net());
-  if (!bridge) return forward(bridge.error());
-  Result<Fd> held = take(kernel.route, tap, name);
+  const Result<std::vector<std::optional<Link>>> links = find_links(kernel.route, {bridge_name(tap.net()), name});
+  if (!links) return forward(links.error());
+  const std::optional<Link>&bridge = links->front(), &there = links->back();
+  if (!takes_taps(bridge)) return fail(Errc::kNotFound, "find the tap's bridge", bridge_name(tap.net()));
+  if (there) return make_again(kernel, tap, *there, *bridge);
+  Result<Held> held = hold_new(tap, *bridge);
   if (!held) return forward(std::move(held.error()));
-  const Key source = source_of(tap.net(), tap.slot(), tap.address());
-  if (Status added = change_source(kernel.nft, Change::kAdd, source); !added) return added;
-  Status made = set_up(kernel.route, tap, name, *bridge);
-  if (made && held->valid()) made = keep_tap(*held, name);
-  if (made || !held->valid()) return made;
-  // The tap goes with the descriptor; the first error is the one to tell.
-  held->reset();
-  (void)change_source(kernel.nft, Change::kRemove, source).has_value();
-  return made;
+  return make_new_taps(kernel, {&*held, 1});
+}
+
+void make_together(Kernel& kernel, std::span<Making<CheckedTap>> makings) {
+  std::map<std::uint16_t, std::optional<Link>> bridges;
+  for (const Making<CheckedTap>& making : makings) bridges[making.what.net()];
+  std::vector<std::string> names;
+  for (const auto& [net, bridge] : bridges) names.push_back(bridge_name(net));
+  Result<std::vector<std::optional<Link>>> links = find_links(kernel.route, names);
+  if (!links) return;
+  std::ranges::move(*links, std::views::values(bridges).begin());
+  std::vector<Held> taps;
+  std::vector<Making<CheckedTap>*> meant;
+  for (Making<CheckedTap>& making : makings) {
+    const std::optional<Link>& bridge = bridges.at(making.what.net());
+    if (!takes_taps(bridge)) continue;
+    Result<Held> held = hold_new(making.what, *bridge);
+    if (!held) continue;
+    taps.push_back(std::move(*held));
+    meant.push_back(&making);
+  }
+  if (taps.empty() || !make_new_taps(kernel, taps)) return;
+  for (Making<CheckedTap>* making : meant) making->made = true;
 }
 
 Status unmake_tap(Kernel& kernel, const CheckedRemoval& tap) {

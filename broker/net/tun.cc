@@ -19,7 +19,7 @@ Status control(const Fd& tap, unsigned long request, unsigned long value, const 
 
 }  // namespace
 
-Result<Fd> hold_tap(const std::string& name, std::uint32_t uid) {
+Result<Fd> hold_tap(const std::string& name, std::uint32_t uid, IfThere there) {
   Fd tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
   if (!tap.valid()) {
     const int saved = errno;
@@ -28,7 +28,7 @@ Result<Fd> hold_tap(const std::string& name, std::uint32_t uid) {
   ifreq request{};
   if (name.size() >= sizeof request.ifr_name) return fail(Errc::kLimit, "make the tap", name);
   std::ranges::copy(name, request.ifr_name);
-  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (there == IfThere::kRefuse ? IFF_TUN_EXCL : 0));
   if (ioctl(tap.get(), TUNSETIFF, &request) != 0) {
     const int saved = errno;
     if (saved == EBUSY) return forward(Error{Errc::kBusy, saved, "make the tap", name});

@@ -101,7 +101,7 @@ TEST_F(Routes, AreMissedByTheInventoryPartByPartAndMadeGood) {
 // Before the link there is routing, and after it: so a death in between leaves routing alone.
 TEST_F(Routes, WithoutTheirBridgeAreFoundAndSwept) {
   const std::string before = whole_state();
-  ASSERT_TRUE(make_dead_end(kernel().route, 3, kCidr));
+  ASSERT_TRUE(make_dead_ends(kernel().route, {3}, kCidr));
   EXPECT_EQ((std::vector<wire::Item>{{lang::Word::kBridge, {}, 3, 0, false, 0}}), inventory_items());
   make(leak(3));
   EXPECT_EQ(before, whole_state());
