@@ -41,26 +41,15 @@ std::vector<std::string> names_of(std::span<const Held> taps) {
   return names;
 }
 
-// On their bridges, with all but the last step to being up.
-Status set_up(Socket& route, std::span<const Held> taps) {
+Status put_on_bridges(Socket& route, std::span<const Held> taps) {
   Batch settings;
   for (const Held& one : taps) put_port_settings(settings, one.name, one.bridge);
   if (Status set = route.run(settings); !set) return set;
-  const std::vector<std::string> names = names_of(taps);
-  if (Status quiet = turn_ipv6_off(route, names); !quiet) return quiet;
-  const Result<std::vector<std::optional<Link>>> links = find_links(route, names);
-  if (!links) return forward(links.error());
-  Batch entries;
-  for (std::size_t i = 0; i < taps.size(); ++i) {
-    const std::optional<Link>& link = (*links)[i];
-    if (!link || !is_our_tap(*link)) return fail(Errc::kNotFound, "set up the tap", taps[i].name);
-    put_forwarding_entry(entries, link->index, taps[i].name, instance_mac(taps[i].tap.net(), taps[i].tap.slot()));
-  }
-  return route.run(entries);
+  return turn_ipv6_off(route, names_of(taps));
 }
 
-// They outlive their descriptors, which are closed before the taps are up: closing that of one that is up makes the kernel wait
-// once more, when it turns off its queue.
+// They outlive their descriptors. Those are closed before the taps are up: of one that is up, the kernel would turn the queue off,
+// which costs it another wait.
 Status keep(std::span<Held> taps) {
   for (Held& one : taps) {
     if (!one.held.valid()) continue;
@@ -70,14 +59,26 @@ Status keep(std::span<Held> taps) {
   return {};
 }
 
+// Reading the links lets the kernel see that nobody holds them, for nothing while they are down.
+Status bring_up(Socket& route, std::span<const Held> taps) {
+  const Result<std::vector<std::optional<Link>>> links = find_links(route, names_of(taps));
+  if (!links) return forward(links.error());
+  Batch batch;
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    const std::optional<Link>& link = (*links)[i];
+    if (!link || !is_our_tap(*link)) return fail(Errc::kNotFound, "set up the tap", taps[i].name);
+    put_forwarding_entry(batch, link->index, taps[i].name, instance_mac(taps[i].tap.net(), taps[i].tap.slot()));
+  }
+  for (const Held& one : taps) put_port_up(batch, one.name);
+  return route.run(batch);
+}
+
 // Guarded before they are up: a port that is down lets nothing through.
 Status bring_about(Kernel& kernel, std::span<Held> taps) {
   if (Status added = change_sources(kernel.nft, Change::kAdd, taps); !added) return added;
-  if (Status set = set_up(kernel.route, taps); !set) return set;
+  if (Status put = put_on_bridges(kernel.route, taps); !put) return put;
   if (Status kept = keep(taps); !kept) return kept;
-  Batch up;
-  for (const Held& one : taps) put_port_up(up, one.name);
-  return kernel.route.run(up);
+  return bring_up(kernel.route, taps);
 }
 
 // New taps go with their descriptors, and where they are kept already by their names. Errors are not told: the one that led here is.
