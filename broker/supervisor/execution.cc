@@ -28,14 +28,19 @@ Status Execution::start() {
   return pump();
 }
 
+bool Execution::has_room(lang::Worker worker) const {
+  const auto given = given_.find(worker);
+  return given == given_.end() || given->second < most_in_flight(worker);
+}
+
 Status Execution::pump() {
-  while (in_flight_.size() < kMaxInFlight) {
+  while (true) {
     if (verify_again_) {
       if (!in_flight_.empty() || !undos_.empty()) return {};
       if (auto verified = verify_rest(); !verified) return verified;
       continue;
     }
-    const auto next = schedule_.start_next();
+    const auto next = schedule_.start_next([this](lang::Worker worker) { return has_room(worker); });
     if (!next) return {};
     if (auto started = start_forward(*next); !started) return started;
   }
@@ -54,6 +59,7 @@ Status Execution::send(Index index, Direction direction, const Statement& statem
   const auto seq = host_.workers.send(lang::row(statement.word).worker, *std::move(task));
   if (!seq) return forward(seq.error());
   in_flight_[*seq] = {index, direction, Clock::now() + kTaskDeadline};
+  ++given_[lang::row(statement.word).worker];
   return {};
 }
 
@@ -62,6 +68,7 @@ Status Execution::take(const wire::Answer& answer) {
   if (found == in_flight_.end() || answer.more || !answer.items.empty()) return fail(Errc::kMalformed, "take an answer to no task");
   const auto [index, direction, deadline] = found->second;
   in_flight_.erase(found);
+  --given_[lang::row(at(index).word).worker];
   const bool forwards = direction == Direction::kForward;
   const auto taken = answer.ok ? (forwards ? done(index) : undone(index))
                                : (forwards ? failed(index, answer.error) : not_undone(index, answer.error));

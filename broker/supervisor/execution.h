@@ -15,7 +15,11 @@
 
 namespace mvm::supervisor {
 
-inline constexpr std::size_t kMaxInFlight = 8;
+// Tasks that a worker is given before it has answered the first. The net worker makes and removes together what it has at once.
+inline constexpr std::size_t kMaxInFlight = 8, kMaxInFlightOfNet = 256;
+[[nodiscard]] constexpr std::size_t most_in_flight(lang::Worker worker) {
+  return worker == lang::Worker::kNet ? kMaxInFlightOfNet : kMaxInFlight;
+}
 // How often what is left of a plan is verified again because a part of it was refused; then nothing of it runs.
 inline constexpr unsigned kMaxRefusedAgain = 64;
 
@@ -54,6 +58,7 @@ class Execution {
   };
 
   [[nodiscard]] const lang::Statement& at(Index index) const { return plan_.plan().statements[index]; }
+  [[nodiscard]] bool has_room(lang::Worker worker) const;
   [[nodiscard]] Status pump();
   [[nodiscard]] Status start_forward(Index index);
   [[nodiscard]] Status send(Index index, Direction direction, const lang::Statement& statement);
@@ -78,6 +83,7 @@ class Execution {
   std::vector<Outcome> outcomes_;
   std::map<Subject, std::vector<Index>> done_;  // of this plan, in order
   std::map<std::uint64_t, InFlight> in_flight_;  // by seq
+  std::map<lang::Worker, std::size_t> given_;    // how many of those are whose
   std::map<Subject, Undo> undos_;
   bool verify_again_ = false;
   unsigned refused_again_ = 0;

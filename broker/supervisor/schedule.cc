@@ -21,7 +21,7 @@ Schedule::Schedule(const std::vector<lang::Statement>& statements) : statements_
     if (is_own(statement)) tenant.own.insert(index);
     if (statement.sign != lang::Sign::kAdd) leaving_[static_cast<std::size_t>(statement.word)].insert(index);
   }
-  for (const auto& [subject, lane] : lanes_) heads_.insert(lane.back());
+  for (const auto& [subject, lane] : lanes_) heads_of(lane.back()).insert(lane.back());
 }
 
 bool Schedule::may_start(Index index) const {
@@ -31,11 +31,22 @@ bool Schedule::may_start(Index index) const {
   return statement.sign == lang::Sign::kRemove || nothing_before(leaving_[static_cast<std::size_t>(statement.word)], index);
 }
 
-std::optional<Schedule::Index> Schedule::start_next() {
-  const auto found = std::ranges::find_if(heads_, [&](Index index) { return may_start(index); });
-  if (found == heads_.end()) return std::nullopt;
-  const Index index = *found;
-  heads_.erase(found);
+Schedule::Set& Schedule::heads_of(Index index) { return heads_[lang::row(statements_[index].word).worker]; }
+
+bool Schedule::over() const {
+  return running_ == 0 && std::ranges::all_of(heads_, [](const auto& of_worker) { return of_worker.second.empty(); });
+}
+
+std::optional<Schedule::Index> Schedule::start_next(const HasRoom& has_room) {
+  std::optional<Index> first;
+  for (const auto& [worker, heads] : heads_) {
+    if (!has_room(worker)) continue;
+    const auto found = std::ranges::find_if(heads, [&](Index index) { return may_start(index); });
+    if (found != heads.end() && (!first || *found < *first)) first = *found;
+  }
+  if (!first) return std::nullopt;
+  const Index index = *first;
+  heads_of(index).erase(index);
   lanes_.at(statements_[index].subject).pop_back();
   ++running_;
   return index;
@@ -53,7 +64,7 @@ void Schedule::done(Index running) {
   --running_;
   settle(running);
   const auto& lane = lanes_.at(statements_[running].subject);
-  if (!lane.empty()) heads_.insert(lane.back());
+  if (!lane.empty()) heads_of(lane.back()).insert(lane.back());
 }
 
 std::vector<Schedule::Index> Schedule::drop_lanes_of(Index index) {
@@ -63,7 +74,7 @@ std::vector<Schedule::Index> Schedule::drop_lanes_of(Index index) {
        at != lanes_.end() && at->first.tenant == statement.subject.tenant; ++at) {
     if (!is_own(statement) && at->first != statement.subject) break;
     auto& lane = at->second;
-    if (!lane.empty()) heads_.erase(lane.back());
+    if (!lane.empty()) heads_of(lane.back()).erase(lane.back());
     dropped.insert(dropped.end(), lane.begin(), lane.end());
     lane.clear();
   }

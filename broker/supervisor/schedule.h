@@ -7,12 +7,14 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "policy-lang/statement.h"
+#include "policy-lang/table.h"
 
 namespace mvm::supervisor {
 
@@ -22,8 +24,9 @@ class Schedule {
   // Borrowed; must outlive the schedule.
   explicit Schedule(const std::vector<lang::Statement>& statements);
 
-  // The first that may start, which from then on runs; nothing where all that is left must wait.
-  [[nodiscard]] std::optional<Index> start_next();
+  using HasRoom = std::function<bool(lang::Worker)>;
+  // The first that may start and whose worker has room, which from then on runs; nothing where all that is left must wait.
+  [[nodiscard]] std::optional<Index> start_next(const HasRoom& has_room = [](lang::Worker) { return true; });
   void done(Index running);
   // It failed, and what was to be undone is. All that has not started of its subject, and of a tenant's own of the whole
   // tenant, will not run and is returned, in the plan's order.
@@ -33,7 +36,7 @@ class Schedule {
 
   [[nodiscard]] std::vector<Index> pending() const;  // in the plan's order
   [[nodiscard]] std::size_t running() const { return running_; }
-  [[nodiscard]] bool over() const { return running_ == 0 && heads_.empty(); }
+  [[nodiscard]] bool over() const;
 
  private:
   using Set = std::set<Index>;
@@ -41,6 +44,7 @@ class Schedule {
     Set all, own;  // not settled: of the tenant and its instances; of the tenant itself
   };
   [[nodiscard]] bool may_start(Index index) const;
+  [[nodiscard]] Set& heads_of(Index index);
   void settle(Index index);
   [[nodiscard]] std::vector<Index> drop_lanes_of(Index index);
 
@@ -48,7 +52,7 @@ class Schedule {
   std::map<Subject, std::vector<Index>> lanes_;  // not started, last first
   std::map<Name, Tenant> tenants_;
   std::array<Set, lang::kWords> leaving_;  // not settled removals and moves
-  Set heads_;                              // the next of each lane none of whose statements runs
+  std::map<lang::Worker, Set> heads_;      // the next of each lane none of whose statements runs, by whose work it is
   std::size_t running_ = 0;
 };
 

@@ -47,15 +47,23 @@ Result<Workers> Workers::make(Fd net, Fd jail) {
 Result<std::uint64_t> Workers::send(lang::Worker worker, wire::Task task) {
   if (!has_executor(worker)) return fail(Errc::kUnsupported, "send a task to worker", name(worker));
   task.seq = next_seq_++;
-  const auto bytes = wire::encode(task);
-  ssize_t sent = 0;
-  int saved = 0;
-  do {
-    sent = ::send(channel(worker).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    saved = errno;
-  } while (sent < 0 && saved == EINTR);
-  if (sent < 0) return fail_errno(saved, "send a task to worker", name(worker));
+  waiting_[worker].push_back(wire::encode(task));
+  if (auto sent = send_waiting(worker); !sent) return forward(sent.error());
   return task.seq;
+}
+
+Status Workers::send_waiting(lang::Worker worker) {
+  auto& waiting = waiting_[worker];
+  while (!waiting.empty()) {
+    const auto& bytes = waiting.front();
+    const ssize_t sent = ::send(channel(worker).get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const int saved = errno;
+    if (sent < 0 && saved == EINTR) continue;
+    if (sent < 0 && saved == EAGAIN) return {};
+    if (sent < 0) return fail_errno(saved, "send a task to worker", name(worker));
+    waiting.pop_front();
+  }
+  return {};
 }
 
 Result<std::optional<wire::Answer>> Workers::receive(lang::Worker worker) {
@@ -66,6 +74,7 @@ Result<std::optional<wire::Answer>> Workers::receive(lang::Worker worker) {
     if (got < 0 && saved == EAGAIN) return std::nullopt;
     if (got < 0) return fail_errno(saved, "read from worker", name(worker));
     if (got == 0) return fail(Errc::kClosed, "read from worker", name(worker));
+    if (auto sent = send_waiting(worker); !sent) return forward(sent.error());
     auto answer = wire::decode_answer(std::span(buffer_).first(static_cast<std::size_t>(got)));
     if (!answer) return forward(answer.error());
     if (!may_say(worker, *answer)) return fail(Errc::kMalformed, "believe worker", name(worker));

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -30,7 +32,8 @@ class Workers {
   // SOCK_SEQPACKET, ours alone; made non-blocking.
   [[nodiscard]] static Result<Workers> make(Fd net, Fd jail);
 
-  // Returns the number that the answer will have.
+  // Returns the number that the answer will have. What the channel has no room for waits here: then there are tasks in it that
+  // the worker has not read, and an answer to one of them is when there is room again.
   [[nodiscard]] Result<std::uint64_t> send(lang::Worker worker, wire::Task task);
   // The next answer, if one has come. Events are kept for take_ended().
   [[nodiscard]] Result<std::optional<wire::Answer>> receive(lang::Worker worker);
@@ -43,12 +46,14 @@ class Workers {
 
  private:
   Workers(Fd net, Fd jail) : net_(std::move(net)), jail_(std::move(jail)), buffer_(wire::kMaxPacket + 1) {}
+  [[nodiscard]] Status send_waiting(lang::Worker worker);
   [[nodiscard]] const Fd& channel(lang::Worker worker) const { return worker == lang::Worker::kNet ? net_ : jail_; }
 
   Fd net_, jail_;
   std::uint64_t next_seq_ = 1;
   std::vector<Subject> ended_;
   std::vector<std::uint8_t> buffer_;
+  std::map<lang::Worker, std::deque<std::vector<std::uint8_t>>> waiting_;  // tasks, in order
 };
 
 }  // namespace mvm::supervisor

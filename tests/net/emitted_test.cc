@@ -208,6 +208,31 @@ TEST(Emitted, AKeyIsNameMacAndAddressInWholeRegisters) {
   EXPECT_EQ((std::string_view{"tn3i5\0\0\0\0\0\0\0\0\0\0\0\x06\x6d\0\x30\0\x05\0\0\x0a\xf0\x03\x05", 28}), key);
 }
 
+TEST(Emitted, ManyElementsAreInFewMessagesEachOfThemOnce) {
+  std::vector<Key> keys;
+  for (std::uint32_t slot = 3; slot < 303; ++slot) keys.push_back(source_of(3, slot, 0x0af00000 + slot));
+  Batch batch;
+  put_elements(batch, Change::kRemove, kSources, keys);
+  std::vector<std::vector<std::uint8_t>> found;
+  for (const nlmsghdr* message : messages(batch)) {
+    EXPECT_EQ(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM, message->nlmsg_type);
+    const Attrs of_message = attributes<nfgenmsg>(message);
+    EXPECT_STREQ("sources", mnl_attr_get_str(of_message.at(NFTA_SET_ELEM_LIST_SET)));
+    const std::string_view list = payload(of_message.at(NFTA_SET_ELEM_LIST_ELEMENTS));
+    Attributes elements({reinterpret_cast<const std::uint8_t*>(list.data()), list.size()});
+    while (const auto element = elements.next()) {
+      Attributes parts(element->value);
+      const auto key = parts.next();
+      ASSERT_TRUE(key && key->type == NFTA_SET_ELEM_KEY && !parts.next());
+      found.emplace_back(key->value.subspan(kAttributeHeader).begin(), key->value.end());
+    }
+    EXPECT_FALSE(elements.malformed());
+  }
+  EXPECT_EQ(3U, batch.count());
+  ASSERT_EQ(keys.size(), found.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) EXPECT_TRUE(std::ranges::equal(keys[i].bytes(), found[i])) << i;
+}
+
 TEST(Emitted, AVerdictIsRefusedWhereTheMapHasTheKey) {
   Batch batch;
   put_new_verdict(batch, kEgress, Key().name("br-tenant-3"), {static_cast<std::uint32_t>(NFT_GOTO), "listed"});

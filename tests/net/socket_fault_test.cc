@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -18,6 +19,15 @@ using Received = std::function<ssize_t(msghdr*)>;
 std::deque<Received> to_receive;
 std::deque<std::function<ssize_t(size_t)>> to_send;
 
+// The call, counted from here, that fails with ENOBUFS; below 0: none.
+int receive_to_fail = -1, send_to_fail = -1;
+
+bool fails_now(int& countdown) {
+  if (countdown < 0 || countdown-- > 0) return false;
+  errno = ENOBUFS;
+  return true;
+}
+
 template <class Script>
 auto next_of(Script& script) {
   auto step = std::move(script.front());
@@ -28,11 +38,13 @@ auto next_of(Script& script) {
 }  // namespace
 
 extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
+  if (fails_now(receive_to_fail)) return -1;
   if (!to_receive.empty()) return next_of(to_receive)(message);
   return syscall(SYS_recvmsg, fd, message, flags);
 }
 
 extern "C" ssize_t sendto(int fd, const void* bytes, size_t size, int flags, const sockaddr* to, socklen_t length) {
+  if (fails_now(send_to_fail)) return -1;
   if (!to_send.empty()) {
     const ssize_t said = next_of(to_send)(size);
     if (said != static_cast<ssize_t>(size)) return said;
@@ -159,6 +171,21 @@ TEST_F(SocketFaults, TakesPartOfTheAnswersForATimeoutAndTheRestForStale) {
   EXPECT_TRUE(finds_lo(socket));
 }
 
+TEST_F(SocketFaults, GivesWhatWasSaidToEachOfABatch) {
+  Socket socket = fresh();
+  Batch batch;
+  for (const char* name : {"one", "two", "three"}) put_delete(batch, 4000, name);
+  to_receive = {answers({{3, EPERM}, {1, EBUSY}}), says(EINTR), answers({{2, 0}})};
+  const auto said = socket.run_each(batch);
+  ASSERT_TRUE(said && said->size() == 3);
+  EXPECT_EQ(Errc::kBusy, (*said)[0].error().code);
+  EXPECT_TRUE((*said)[1]);
+  EXPECT_EQ("three", (*said)[2].error().on);
+  to_receive = {answers({{4, 0}, {6, 0}}), says(ENOBUFS), says(EAGAIN)};
+  EXPECT_EQ(ENOBUFS, socket.run_each(batch).error().sys_errno) << "what was said to the second is not known";
+  EXPECT_TRUE(finds_lo(socket));
+}
+
 TEST_F(SocketFaults, SaysThatAnswersWereLostAndReadsWhatIsLeftOfThem) {
   Socket socket = fresh();
   to_receive = {answers({{1, 0}}), says(ENOBUFS), says(ENOBUFS), answers({{2, EPERM}}), says(EAGAIN)};
@@ -181,6 +208,44 @@ TEST_F(SocketFaults, PassesOverWhatIsNotTheKernels) {
   to_receive = {answers({{1, EPERM}}, 4711)};
   EXPECT_TRUE(finds_lo(socket));
 }
+
+constexpr std::uint16_t kNets[] = {3, 4};
+
+// An answer is lost, or a batch is not taken, at each place of making two tenants and their taps together: what went together is undone and
+// each is made alone, so that all are there, and nothing else.
+class FaultsInMaking : public InANamespace {
+ protected:
+  static std::vector<wire::Task> all(wire::Op op) {
+    std::vector<wire::Task> tasks;
+    for (const std::uint16_t net : kNets) tasks.push_back(bridge_task(op, net));
+    for (const std::uint16_t net : kNets) tasks.push_back(rule_task(op, net, lang::kEgressNat));
+    for (const std::uint16_t net : kNets) tasks.push_back(tap_task(op, net, 3));
+    if (op == wire::Op::kUnmake) std::ranges::reverse(tasks);
+    return tasks;
+  }
+  // At every third place; how many places there were.
+  int with_a_fault_at_each(int& countdown) {
+    constexpr int kStep = 3;
+    shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    const std::string before = whole_state();
+    for (int place = 0; place < 1000; place += kStep) {
+      countdown = place;
+      for (const wire::Answer& answer : dispatch_all(kernel(), all(wire::Op::kMake))) EXPECT_TRUE(answer.ok) << place << ": " << answer.error.message();
+      const bool over = countdown >= 0;
+      countdown = -1;
+      std::size_t alive = 0;
+      for (const wire::Item& item : inventory_items()) alive += item.alive;
+      EXPECT_EQ(6U, alive) << place;
+      for (const wire::Answer& answer : dispatch_all(kernel(), all(wire::Op::kUnmake))) EXPECT_TRUE(answer.ok) << place;
+      EXPECT_EQ(before, whole_state()) << place;
+      if (over) return place;
+    }
+    return 1000;
+  }
+};
+
+TEST_F(FaultsInMaking, OfReceivingLeaveAllMade) { EXPECT_GT(with_a_fault_at_each(receive_to_fail), 30); }
+TEST_F(FaultsInMaking, OfSendingLeaveAllMade) { EXPECT_GT(with_a_fault_at_each(send_to_fail), 15); }
 
 }  // namespace
 }  // namespace mvm::net

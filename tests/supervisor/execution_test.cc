@@ -149,9 +149,31 @@ TEST(Execution, KeepsNoMoreInFlightThanItsBound) {
   const auto first = stage.tasks();
   EXPECT_EQ(first.size(), kMaxInFlight);
   ASSERT_TRUE(stage.answer(first[0]));
-  EXPECT_EQ(stage.tasks().size(), 1u);
+  const auto next = stage.tasks();
+  ASSERT_EQ(next.size(), 2u);
+  EXPECT_TRUE(next[0].contains(" tap ") && next[1].contains(" cgroup ")) << "the net worker has room of its own";
   stage.answer_all();
   EXPECT_TRUE(stage.finish().complete());
+}
+
+TEST(Execution, GivesTheNetWorkerAsMuchAsItDoesTogetherAndNoMore) {
+  std::vector<Statement> cgroups = test::running_lines(150, 120);
+  std::erase_if(cgroups, [](const Statement& line) { return line.word == Word::kJail; });
+  Stage stage(cgroups);
+  std::erase_if(cgroups, [](const Statement& line) { return line.word == Word::kTap; });
+  stage.run(cgroups);
+  const auto started = [&] {
+    return std::ranges::count_if(stage.events, [](const wire::Event& event) {
+      const auto* progress = std::get_if<wire::Progress>(&event);
+      return progress != nullptr && progress->phase == Phase::kStarted;
+    });
+  };
+  EXPECT_EQ(started(), static_cast<int>(kMaxInFlightOfNet));
+  ASSERT_TRUE(stage.answer(stage.tasks().at(0)));
+  EXPECT_EQ(started(), static_cast<int>(kMaxInFlightOfNet) + 1);
+  stage.answer_all();
+  EXPECT_TRUE(stage.finish().complete());
+  EXPECT_EQ(stage.host().state.document().statements, cgroups);
 }
 
 TEST(Execution, RemovesFirstWhatItMayHaveMadeOfAStatementThatFailed) {

@@ -45,6 +45,17 @@ TEST(Schedule, RunsInstancesSideBySideAndEachInItsOwnOrder) {
   EXPECT_TRUE(schedule.over());
 }
 
+TEST(Schedule, PassesOverWhatItsWorkerHasNoRoomFor) {
+  const auto plan = statements({cgroup('+', 1), tap('+', 2, 3), cgroup('+', 3), tap('+', 4, 4)});
+  Schedule schedule(plan);
+  const auto net = [](lang::Worker worker) { return worker == lang::Worker::kNet; };
+  EXPECT_EQ(schedule.start_next(net), 1u);
+  EXPECT_EQ(schedule.start_next(net), 3u);
+  EXPECT_EQ(schedule.start_next(net), std::nullopt);
+  EXPECT_FALSE(schedule.over());
+  EXPECT_EQ(all_that_start(schedule), (std::vector<Index>{0, 2}));
+}
+
 TEST(Schedule, StartsATenantsInstancesAfterWhatIsTheTenantsOwn) {
   const auto plan = statements({kBridge, kRule, cgroup('+', 1)});
   Schedule schedule(plan);

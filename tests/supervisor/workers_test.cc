@@ -55,6 +55,28 @@ TEST_F(TwoWorkers, AreGivenANumberForEachTask) {
   EXPECT_EQ(workers.send(Worker::kStorage, {}).error().code, Errc::kUnsupported);
 }
 
+// More than the channel holds: none is lost, none comes twice, and hostd does not wait.
+TEST_F(TwoWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
+  constexpr std::uint64_t kTasks = 1000;
+  for (std::uint64_t i = 0; i < kTasks; ++i) ASSERT_TRUE(workers.send(Worker::kNet, {}));
+  std::uint64_t read = 0;
+  std::vector<std::uint8_t> packet(wire::kMaxPacket);
+  const auto read_all = [&] {
+    for (ssize_t size = 0; (size = recv(net.theirs.get(), packet.data(), packet.size(), MSG_DONTWAIT)) > 0;)
+      EXPECT_EQ(wire::decode_task(std::span(packet).first(static_cast<std::size_t>(size)))->seq, ++read);
+  };
+  read_all();
+  EXPECT_LT(read, kTasks) << "the channel holds them all: this test is of nothing";
+  for (std::uint64_t answered = 0; answered < read && read < kTasks; read_all()) {
+    net.say(answer_of(++answered));
+    ASSERT_TRUE(*workers.receive(Worker::kNet));
+  }
+  EXPECT_EQ(read, kTasks);
+  EXPECT_EQ(workers.send(Worker::kNet, {}).value(), kTasks + 1);
+  read_all();
+  EXPECT_EQ(read, kTasks + 1);
+}
+
 TEST_F(TwoWorkers, AnswerInTheirTimeAndEventsAreKept) {
   EXPECT_FALSE(workers.receive(Worker::kJail).value());
   jail.say(event_of(1));
