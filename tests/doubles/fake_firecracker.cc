@@ -1,11 +1,12 @@
 // A double of Firecracker, for tests: its command line, its API over HTTP on a Unix socket, held to the table of v1.16.1
-// requests, and a guest on a real tap (guest.h). Not a VMM: no KVM, no memory, no kernel is run; snapshots, balloon, pmem,
-// hot-plug, CPU templates, logger, metrics and serial are checked and then refused in so many words.
+// requests, a guest on a real tap (guest.h), and its memory, which is snapshotted and restored for real, over userfaultfd too
+// (memory.h). Not a VMM: no kernel is run, its memory holds what a formula says; balloon, pmem, hot-plug, CPU templates, logger, metrics and serial are checked and then refused in so many words.
 // Never installed; its version says what it is.
 //
 //   --print-api-table     the table, as JSON
 //   run/guest.sock        in the jail: one command a line, one answer a line: "ping A" and "pingfrom S A" ("reply 0.42ms",
-//                         "timeout"), "send HEX" (any frame), "address", "seen" (frames that came), "state"
+//                         "timeout"), "send HEX" (any frame), "address", "seen" (frames that came), "state";
+//                         "memory" (how many restored pages were looked at, and were wrong), "dirty N" (write N pages)
 //
 // Misbehaves when the first line of /rootfs says so, for tests of who must live with it:
 //   mvm-double die-at-start | die-after-start | deaf | hang-on M /path | bad-http M /path | refuse M /path | flood M /path
@@ -203,6 +204,7 @@ class Server {
       }
       if (misbehave(client.fd, request.method + " " + request.path)) continue;
       say(client.fd, response_text(vmm_.handle(request.method, request.path, request.body)));
+      if (vmm_.fatal()) throw std::runtime_error("Loading snapshot failed.");
       if (mischief_.verb == "die-after-start" && request.path == "/actions") _exit(1);
     }
   }
@@ -225,6 +227,8 @@ class Server {
       const std::string line = client.in.substr(0, end);
       if (line == "state" || vmm_.life() != Life::kRunning) {
         say(client.fd, life + "\n");
+      } else if (line == "memory" || line.starts_with("dirty ")) {
+        say(client.fd, vmm_.memory_command(line) + "\n");
       } else if (const auto answer = vmm_.guest().command(client.id, line)) {
         say(client.fd, *answer + "\n");
       }

@@ -165,8 +165,15 @@ Reply Vmm::obey(const RequestRule& rule, const std::string& id, const nlohmann::
     config_["entropy"] = body;
     return ok();
   }
+  if (what == "PUT /snapshot/create") return create_snapshot(body);
+  if (what == "PUT /snapshot/load") return load_snapshot(body);
   if (what == "PATCH /vm") {
-    life_ = body["state"] == "Paused" ? Life::kPaused : Life::kRunning;
+    if (body["state"] == "Resumed") {
+      resume();
+      return ok();
+    }
+    life_ = Life::kPaused;
+    memory_->pause();
     return ok();
   }
   (void)id;
@@ -192,8 +199,9 @@ Reply Vmm::start() {
     return fault("Start microvm error: Cannot start microvm without kernel configuration.");
   }
   make_vm();
+  make_memory();
   guest_.begin(boot_args_);
-  life_ = Life::kRunning;
+  resume();
   return ok();
 }
 

@@ -6,12 +6,14 @@
 // For tests only; never installed.
 #pragma once
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "tests/doubles/api_table.h"
 #include "tests/doubles/guest.h"
+#include "tests/doubles/memory.h"
 
 namespace mvm::doubles {
 
@@ -30,9 +32,18 @@ class Vmm {
   [[nodiscard]] Life life() const { return life_; }
   [[nodiscard]] Guest& guest() { return guest_; }
   [[nodiscard]] int vsock_listener() const { return vsock_; }
+  // A restore that failed: Firecracker answers, and ends.
+  [[nodiscard]] bool fatal() const { return fatal_; }
+  // "memory": how the look at what was restored stands; "dirty N": the guest writes N pages. While it runs.
+  [[nodiscard]] std::string memory_command(const std::string& line);
 
  private:
   void make_vm();
+  void make_memory();
+  void resume();
+  [[nodiscard]] Reply create_snapshot(const nlohmann::json& body);
+  [[nodiscard]] Reply load_snapshot(const nlohmann::json& body);
+  [[nodiscard]] Reply restore_devices(const nlohmann::json& config);
   [[nodiscard]] Reply obey(const RequestRule& rule, const std::string& id, const nlohmann::json& body);
   [[nodiscard]] Reply act(const std::string& action);
   [[nodiscard]] Reply start();
@@ -49,6 +60,8 @@ class Vmm {
   std::optional<nlohmann::json> mmds_;
   std::string boot_args_;
   Guest guest_;
+  std::unique_ptr<Memory> memory_;  // once it has started, or was restored
+  bool fatal_ = false;
   int vsock_ = -1;
   int vm_ = -1;  // held until the process ends
 };

@@ -51,6 +51,7 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
   [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] std::string path() const { return directory_ + "/uffd.sock"; }
   [[nodiscard]] int connected() const {
     const int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_un address = this->address();

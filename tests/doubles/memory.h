@@ -1,0 +1,72 @@
+// The memory of a doubled microVM. Every page has a content that follows from a seed, its number and how often it was written, so what has
+// to be there is known without being kept. A fresh guest's memory is that and nothing more; a restored one is really there, mapped
+// from a file or watched by a userfaultfd, exactly as Firecracker has it (src/vmm/src/persist.rs, vstate/memory.rs, v1.16.1), and a
+// vCPU touches all of it in a random order and compares every byte.
+// For tests only; never installed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace mvm::doubles {
+
+inline constexpr std::size_t kPage = 4096;
+
+enum class Pages { kAll, kDirty };
+
+class Memory {
+ public:
+  Memory(std::uint64_t bytes, std::uint64_t seed) : bytes_(bytes), seed_(seed) {}
+  // Of a state file; not mapped yet. Throws where it is none.
+  explicit Memory(const nlohmann::json& state);
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  [[nodiscard]] nlohmann::json state() const;
+  // Throw std::runtime_error with Firecracker's words. Huge: 2 MiB pages.
+  void map_file(const std::string& path);
+  void map_uffd(const std::string& socket, bool huge);
+  // The VMM itself looks at guest memory when it restores its devices: returns once that page is there.
+  void touch_first() const;
+
+  // The image, as PUT /snapshot/create writes it: all of it, or what was written since the last one, the rest left as it was or a hole.
+  void write_image(const std::string& path, Pages which) const;
+  void image_written() { dirty_.clear(); }
+  // The guest writes `count` pages.
+  void dirty(std::uint64_t count);
+
+  // vCPUs run, or stand still. Running the first time after a restore, they look at every page.
+  void run();
+  void pause() { running_ = false; }
+  // "fresh", or "checked=N of=M wrong=K".
+  [[nodiscard]] std::string report() const;
+  [[nodiscard]] bool looked_at_all() const { return regions_.empty() || checked_ == bytes_ / kPage; }
+
+ private:
+  struct Region {
+    std::uint8_t* at;
+    std::uint64_t size, offset;
+  };
+  [[nodiscard]] std::uint8_t* page_at(std::uint64_t page) const;
+  void fill(std::uint64_t page, std::uint8_t* into) const;  // what has to be there
+  void check_all();
+  [[nodiscard]] std::vector<std::uint64_t> sizes() const;
+
+  std::uint64_t bytes_, seed_;
+  std::map<std::uint64_t, std::uint64_t> written_;  // how often, for pages that were
+  std::set<std::uint64_t> dirty_;                   // since the last snapshot
+  std::vector<Region> regions_;                     // of a restored one
+  int userfaultfd_ = -1;
+  std::thread vcpu_;
+  std::atomic<bool> running_ = false, ending_ = false;
+  std::atomic<std::uint64_t> checked_ = 0, wrong_ = 0;
+};
+
+}  // namespace mvm::doubles
