@@ -190,6 +190,66 @@ TEST_F(Serving, LeavesNobodyWaitingAtTheEnd) {
   alarm(0);
 }
 
+// More of them than are read at once, and nothing else to do, so that they are still waiting when all is in.
+TEST_F(Serving, ReadsTheLastEventOfManyBeforeItEnds) {
+  image_.assign(16 * kChunk, 0);
+  const WatchedMemory memory({image_.size()});
+  auto server = Server::make(reader(), memory.hand_over());
+  ASSERT_TRUE(server);
+  std::atomic<int> begun = 0;
+  std::vector<std::thread> balloons;
+  for (std::size_t i = 0; i < 400; ++i) {
+    balloons.emplace_back([&, i] {
+      ++begun;
+      memory.remove(i % 256 * kPage, kPage);
+    });
+  }
+  while (begun < 400) usleep(1000);
+  usleep(200'000);  // all of them wait in the kernel by now
+  alarm(20);        // a hang ends the test
+  EXPECT_TRUE(server->run([] {}));
+  for (auto& balloon : balloons) balloon.join();
+  alarm(0);
+}
+
+// Whoever waits is not left waiting until all is in. Large enough that this would be seen.
+class Soon : public Serving {
+ protected:
+  Soon() : Serving(4) { image_ = test::random_bytes(512 * kChunk, 3); }
+};
+
+TEST_F(Soon, ARemovedPageThatIsTouchedAgainIsThere) {
+  const WatchedMemory memory({image_.size()});
+  std::atomic<bool> saw = false;
+  std::thread balloon;
+  serve(memory, {7}, [&] {
+    balloon = std::thread([&] {
+      memory.remove(7 * kChunk, kChunk);
+      EXPECT_EQ(memory.differs(7 * kChunk, kZeros), -1);
+      saw = true;
+    });
+    memory.await_event();
+  });
+  EXPECT_TRUE(saw) << "before the end";
+  balloon.join();
+}
+
+TEST_F(Soon, WhoWaitsForAPageThatIsThereIsWoken) {
+  const WatchedMemory memory({image_.size()});
+  std::atomic<bool> saw = false;
+  std::thread guest([&] {
+    (void)*memory.at(9 * kChunk);
+    saw = true;
+  });
+  memory.await_event();
+  uffdio_copy by_hand{.dst = reinterpret_cast<std::uint64_t>(memory.at(9 * kChunk)), .src = reinterpret_cast<std::uint64_t>(page(9 * kPagesAChunk).data()), .len = kPage,
+                      .mode = UFFDIO_COPY_MODE_DONTWAKE, .copy = 0};
+  ASSERT_EQ(ioctl(memory.userfaultfd(), UFFDIO_COPY, &by_hand), 0);
+  serve(memory);
+  EXPECT_TRUE(saw) << "before the end";
+  guest.join();
+}
+
 TEST_F(Serving, EndsWhereTheMicroVmHasGone) {
   std::array<int, 2> to_parent{};
   ASSERT_EQ(pipe2(to_parent.data(), O_CLOEXEC), 0);
