@@ -157,7 +157,7 @@ Status prepare() {
                                                       0xd0, 0xd1, 0xc8, 0xa7, 0x99, 0x99, 0x6b, 0xf0, 0x26, 0x5b, 0x98, 0xb5, 0xd4, 0x8a, 0xb9, 0x19};
   constexpr std::array<std::uint8_t, kKeyBytes> kZeros{};
   std::array<std::uint8_t, 32> sealed{};
-  if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr) != 1) return library("begin");
+  if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) != 1) return library("begin");
   auto context = gcm(PartCipher::Way::kSeal, kZeros);
   if (!context) return forward(std::move(context.error()));
   int none = 0;

@@ -45,7 +45,7 @@ class PartCipher {
 };
 
 // Has OpenSSL load what it loads at first use, and sees that AES-256-GCM gives what it has to (The Galois/Counter Mode of Operation, test case 14).
-// For a process that closes itself in; OpenSSL then does nothing at its end.
+// For a process that closes itself in: OpenSSL then reads no configuration, and does nothing at its end.
 [[nodiscard]] Status prepare();
 // A key of random bytes, of OpenSSL's private generator.
 [[nodiscard]] Result<Secret> fresh_key(const SecretArena& arena);

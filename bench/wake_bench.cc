@@ -1,0 +1,171 @@
+// Waking by the page server beside waking by the whole file, in one run. The microVM's part is played by this program: it maps memory and
+// watches it as Firecracker does, hands it over, and faults. What Firecracker itself takes to load is the same in both ways and not counted.
+//   lazy   from the request to the first page in the guest, without what Firecracker does between the two parts: start mvm-pages and open
+//          the snapshot; then hand over, and have the first fault served
+//   whole  the file opened into a memory file, all of it, and mapped: the first page then costs nothing more
+// Then faults alone: one after the other, each on a chunk that nobody has touched, while the rest comes in too.
+// The sealed file is in the page cache, so what a disk adds is not measured.
+// usage: wake_bench MVM_PAGES [MIB] [ROUNDS]   (root, for userfaultfd)
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <numeric>
+#include <random>
+
+#include "bench/memory_image.h"
+#include "broker/pages/order.h"
+#include "broker/sandbox/spawn.h"
+#include "seccomp/pages.grants.h"
+#include "snapshot-file/reader.h"
+#include "snapshot-file/writer.h"
+#include "tests/pages/process.h"
+
+namespace {
+
+using namespace mvm;
+namespace sf = snapshot_file;
+using Clock = std::chrono::steady_clock;
+
+double ms(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+double us(Clock::duration time) { return std::chrono::duration<double, std::micro>(time).count(); }
+double at_part(std::vector<double> values, double part) {
+  std::ranges::sort(values);
+  return values.empty() ? 0 : values[std::min(values.size() - 1, static_cast<std::size_t>(part * static_cast<double>(values.size())))];
+}
+
+struct Snapshot {
+  Fd file;
+  Digest digest;
+  std::uint64_t memory = 0;
+  std::vector<std::uint64_t> held;  // of each chunk that holds anything, a page that does
+  [[nodiscard]] Secret key() const { return *sf::unwrap(*sf::read_header(file.get()), test::kTenantKey, test::arena()); }
+};
+
+Snapshot sealed(std::size_t bytes) {
+  const auto image = bench::memory_image(bytes);
+  const Fd memory = test::file_of(image), state = test::file_of({1});
+  Snapshot snapshot{Fd(memfd_create("snapshot", MFD_CLOEXEC)), {}, bytes, {}};
+  std::mt19937 random(7);
+  for (std::uint64_t chunk = 0; chunk < bytes; chunk += sf::kUsualChunk) {
+    std::vector<std::uint64_t> pages;
+    for (std::uint64_t page = chunk; page < chunk + sf::kUsualChunk; page += sf::kPage) {
+      if (!sf::is_zero_page(image.data() + page)) pages.push_back(page);
+    }
+    if (!pages.empty()) snapshot.held.push_back(pages[random() % pages.size()]);
+  }
+  const auto done = sf::seal(test::header_for(bytes, sf::kUsualChunk, 1), {.memory = memory.get(), .state = state.get()}, test::kTenantKey, test::arena(), snapshot.file.get());
+  if (!done) std::exit(1);
+  snapshot.digest = done->file;
+  return snapshot;
+}
+
+struct Lazy {
+  double ready_ms, served_ms, all_ms;
+  std::vector<double> faults_us;
+};
+
+// `touch_all`: go on and fault on a page of each chunk that is not there yet, in a random order.
+Lazy wake_lazily(const Snapshot& snapshot, int executable, bool touch_all) {
+  const test::Listener listener;
+  const std::array<int, 2> extra = {snapshot.file.get(), listener.fd()};
+  const Secret key = snapshot.key();
+  const auto begun = Clock::now();
+  auto worker = sandbox::spawn({.executable = executable, .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
+  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, 0, 10'000}, key) || !test::next_report(*worker)) std::exit(1);
+  const auto ready = Clock::now();
+  const test::WatchedMemory memory({snapshot.memory});  // what Firecracker does
+  const Fd connection(listener.connected());
+  const auto asked = Clock::now();
+  if (!test::send_with(connection.get(), memory.message(), memory.userfaultfd())) std::exit(1);
+  std::vector<std::uint64_t> order = snapshot.held;
+  std::ranges::shuffle(order, std::mt19937(7));
+  (void)*memory.at(order.front());
+  const auto first = Clock::now();
+  Lazy lazy{ms(ready - begun), ms(first - asked), 0, {}};
+  for (const std::uint64_t page : order) {
+    if (!touch_all) break;
+    if (memory.there(page)) continue;
+    const auto before = Clock::now();
+    (void)*memory.at(page);
+    lazy.faults_us.push_back(us(Clock::now() - before));
+  }
+  while (const auto report = test::next_report(*worker)) {
+    if (report->said == pages::Said::kWhole) break;
+  }
+  lazy.all_ms = ms(Clock::now() - begun);
+  if (test::ended(*worker) != 0) std::exit(1);
+  return lazy;
+}
+
+double wake_whole(const Snapshot& snapshot) {
+  const Secret key = snapshot.key();
+  const auto begun = Clock::now();
+  auto reader = sf::Reader::open(Fd(dup(snapshot.file.get())), sf::key_of(key));
+  const Fd memory(memfd_create("memory", MFD_CLOEXEC));
+  if (!reader || ftruncate(memory.get(), static_cast<off_t>(snapshot.memory)) != 0) std::exit(1);
+  for (std::uint32_t i = 0; i < reader->header().memory_chunks(); ++i) {
+    const auto chunk = reader->chunk(i);
+    if (!chunk) std::exit(1);
+    const std::uint8_t* data = chunk->data.data();
+    for (std::size_t page = 0; page < chunk->pages.size();) {
+      std::size_t run = 1;
+      while (page + run < chunk->pages.size() && chunk->pages[page + run] == chunk->pages[page]) ++run;
+      if (chunk->pages[page] == sf::PageIs::kData) {
+        if (pwrite(memory.get(), data, run * sf::kPage, static_cast<off_t>(std::uint64_t{i} * sf::kUsualChunk + page * sf::kPage)) < 0) std::exit(1);
+        data += run * sf::kPage;
+      }
+      page += run;
+    }
+  }
+  void* const mapped = mmap(nullptr, snapshot.memory, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory.get(), 0);
+  (void)*static_cast<volatile std::uint8_t*>(mapped);
+  const double taken = ms(Clock::now() - begun);
+  munmap(mapped, snapshot.memory);
+  return taken;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string pages = argc > 1 ? argv[1] : MVM_PAGES;
+  const std::size_t mib = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 512;
+  const int rounds = argc > 3 ? std::atoi(argv[3]) : 7;
+  if (!test::new_userfaultfd().valid()) {
+    std::printf("wake_bench: no userfaultfd for us here\n");
+    return 0;
+  }
+  const test::Runnable executable(pages);
+  const Snapshot snapshot = sealed(mib << 20);
+  std::vector<double> ready, served, first, all, whole, faults;
+  double best_rate = 0;
+  for (int i = 0; i < rounds; ++i) {
+    const Lazy lazy = wake_lazily(snapshot, executable.fd(), false);
+    ready.push_back(lazy.ready_ms);
+    served.push_back(lazy.served_ms);
+    first.push_back(lazy.ready_ms + lazy.served_ms);
+    all.push_back(lazy.all_ms);
+    whole.push_back(wake_whole(snapshot));
+    const Lazy touched = wake_lazily(snapshot, executable.fd(), true);
+    faults.insert(faults.end(), touched.faults_us.begin(), touched.faults_us.end());
+    const double sum = std::accumulate(touched.faults_us.begin(), touched.faults_us.end(), 0.0);
+    best_rate = std::max(best_rate, static_cast<double>(touched.faults_us.size()) / sum * 1e6);
+  }
+  const auto line = [](const char* what, const std::vector<double>& values, const char* unit) {
+    std::printf("%-58s median %9.2f  best %9.2f  worst %9.2f %s\n", what, at_part(values, 0.5), at_part(values, 0), at_part(values, 1), unit);
+  };
+  std::printf("%zu MiB, %d rounds\n", mib, rounds);
+  line("lazy: from the request to the first page (5 ms wanted)", first, "ms");
+  line("  of that until the page server is ready", ready, "ms");
+  line("  of that from the hand-over on", served, "ms");
+  line("whole: to the first page", whole, "ms");
+  line("lazy: to all in, the key gone, the process ended", all, "ms");
+  std::printf("%-58s %9.1f times (20 wanted), by medians\n", "lazy against whole, to the first page", at_part(whole, 0.5) / at_part(first, 0.5));
+  std::printf("%-58s p50 %9.1f  p99 %9.1f us, of %zu\n", "one fault, while the rest comes in", at_part(faults, 0.5), at_part(faults, 0.99), faults.size());
+  std::printf("%-58s %9.0f, of 64 KiB each\n", "faults a second, one after the other, best round", best_rate);
+  return 0;
+}
