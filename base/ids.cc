@@ -1,16 +1,33 @@
 #include "base/ids.h"
 
-#include <algorithm>
+#include <array>
 
 namespace mvm {
+namespace {
+
+constexpr bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+
+constexpr std::array<bool, 256> kInNames = [] {
+  std::array<bool, 256> in{};
+  for (std::size_t c = 0; c < in.size(); ++c) in[c] = is_lower(static_cast<char>(c)) || (c >= '0' && c <= '9') || c == '-';
+  return in;
+}();
+
+bool is_name(std::string_view text) {
+  if (text.empty() || text.size() > kMaxName || !is_lower(text.front()) || text.back() == '-') return false;
+  for (const char c : text) {
+    if (!kInNames[static_cast<unsigned char>(c)]) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 std::optional<Name> Name::from(std::string_view text) {
-  const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  const auto inner = [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '-'; };
-  if (text.empty() || text.size() > kMaxName || !lower(text.front()) || text.back() == '-') return std::nullopt;
-  if (!std::all_of(text.begin(), text.end(), inner)) return std::nullopt;
-  Name name;
-  std::copy(text.begin(), text.end(), name.chars_.begin());
+  std::optional<Name> name;
+  if (!is_name(text)) return name;
+  name.emplace();
+  std::memcpy(name->chars_.data(), text.data(), text.size());
   return name;
 }
 

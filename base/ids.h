@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -22,16 +23,38 @@ class Name {
   // The name, or nothing where the text is not one.
   [[nodiscard]] static std::optional<Name> from(std::string_view text);
   [[nodiscard]] std::string_view view() const { return {chars_.data(), size()}; }
-  [[nodiscard]] std::size_t size() const { return strnlen(chars_.data(), kMaxName); }
+  [[nodiscard]] std::size_t size() const {
+    std::size_t size = 0;
+    for (std::uint64_t part = 0; size < kMaxName && (part = eight(size)) != 0;) {
+      const auto unused = static_cast<std::size_t>(std::countr_zero(part)) / 8;
+      size += sizeof part - unused;
+      if (unused != 0) break;
+    }
+    return size;
+  }
   [[nodiscard]] bool empty() const { return chars_[0] == '\0'; }
   [[nodiscard]] const std::array<char, kMaxName>& padded() const { return chars_; }
-  bool operator==(const Name&) const = default;
+  bool operator==(const Name& other) const {
+    std::uint64_t differ = 0;
+    for (std::size_t i = 0; i < kMaxName; i += sizeof differ) differ |= eight(i) ^ other.eight(i);
+    return differ == 0;
+  }
   // Names are ASCII, so the order of their bytes is the order of their text.
   std::strong_ordering operator<=>(const Name& other) const {
-    return std::memcmp(chars_.data(), other.chars_.data(), kMaxName) <=> 0;
+    for (std::size_t i = 0; i < kMaxName; i += sizeof(std::uint64_t)) {
+      if (const std::uint64_t mine = eight(i), its = other.eight(i); mine != its) return mine <=> its;
+    }
+    return std::strong_ordering::equal;
   }
 
  private:
+  // Eight characters from `at` on as a number, the first of them its greatest digit.
+  [[nodiscard]] std::uint64_t eight(std::size_t at) const {
+    std::uint64_t number = 0;
+    std::memcpy(&number, chars_.data() + at, sizeof number);
+    return std::endian::native == std::endian::little ? std::byteswap(number) : number;
+  }
+
   std::array<char, kMaxName> chars_{};
 };
 

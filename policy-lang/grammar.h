@@ -5,6 +5,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <string_view>
 #include <tao/pegtl.hpp>
@@ -25,7 +27,29 @@ struct Place {
   const Field* field = nullptr;  // of `row`, that is being read
 };
 
-// ---- four rules that PEGTL does not have: they follow the table
+// ---- five rules that PEGTL does not have: four follow the table, and one reads characters of a kind all at once
+
+// As many characters as Char takes, up to Max; at least Min.
+template <class Char, std::size_t Min, std::size_t Max>
+struct run {
+  using rule_t = run;
+  using subs_t = peg::empty_list;
+  static constexpr std::array<bool, 256> kTaken = [] {
+    std::array<bool, 256> taken{};
+    for (std::size_t c = 0; c < taken.size(); ++c) taken[c] = Char::test(static_cast<char>(c));
+    return taken;
+  }();
+  template <class Input>
+  static bool match(Input& in) {
+    const char* const begin = in.current();
+    const std::size_t most = std::min(in.size(Max), Max);
+    std::size_t size = 0;
+    while (size < most && kTaken[static_cast<unsigned char>(begin[size])]) ++size;
+    if (size < Min) return false;
+    in.bump_in_this_line(size);
+    return true;
+  }
+};
 
 // The text that Text(place) gives.
 template <auto Text>
@@ -101,11 +125,11 @@ struct dot : peg::one<'.'> {};
 struct equals : peg::one<'='> {};
 struct arrow : peg::one<'>'> {};
 struct name_char : peg::ranges<'a', 'z', '0', '9', '-'> {};
-struct name : peg::seq<peg::lower, peg::rep_opt<kMaxName - 1, name_char>, peg::not_at<name_char>> {};
+struct name : peg::seq<peg::at<peg::lower>, run<name_char, 1, kMaxName>, peg::not_at<name_char>> {};
 struct hex : peg::ranges<'0', '9', 'a', 'f'> {};
-struct hex_256 : peg::rep<64, hex> {};
+struct hex_256 : run<hex, 64, 64> {};
 inline constexpr unsigned kMaxDigits = 16;  // of kMaxGeneration, the greatest number there is
-struct number : peg::seq<peg::digit, peg::rep_opt<kMaxDigits - 1, peg::digit>, peg::not_at<peg::digit>> {};
+struct number : peg::seq<run<peg::digit, 1, kMaxDigits>, peg::not_at<peg::digit>> {};
 struct digest : peg::seq<peg::string<'s', 'h', 'a', '2', '5', '6', ':'>, hex_256> {};
 struct none : peg::string<'n', 'o', 'n', 'e'> {};
 
@@ -113,7 +137,7 @@ struct none : peg::string<'n', 'o', 'n', 'e'> {};
 
 struct tenant : name {};
 struct pool : name {};
-struct instance : peg::seq<peg::string<'i', '-'>, peg::rep<8, hex>> {};
+struct instance : peg::seq<peg::string<'i', '-'>, run<hex, 8, 8>> {};
 struct of_tenant : peg::must<space, tenant> {};
 struct of_pool : peg::must<space, tenant, slash, pool> {};
 struct of_instance : peg::must<space, tenant, slash, pool, slash, instance> {};
@@ -122,13 +146,13 @@ struct subject : chosen<kind_of_subject, peg::success, of_tenant, of_pool, of_in
 // ---- fields
 
 struct field_number : number {};
-struct field_word : peg::plus<peg::lower> {};
+struct field_word : run<peg::lower, 1, kMaxLineBytes> {};
 struct field_digest : digest {};
 struct field_none : none {};
 struct digest_or_none : peg::sor<field_none, field_digest> {};
 struct public_key : peg::seq<peg::string<'e', 'd', '2', '5', '5', '1', '9', ':'>, hex_256> {};
-struct octet : peg::seq<peg::digit, peg::rep_opt<2, peg::digit>> {};
-struct prefix : peg::seq<peg::digit, peg::opt<peg::digit>> {};
+struct octet : run<peg::digit, 1, 3> {};
+struct prefix : run<peg::digit, 1, 2> {};
 struct subnet : peg::seq<octet, dot, octet, dot, octet, dot, octet, slash, prefix> {};
 struct key_tenant : name {};
 struct key_version : number {};
@@ -143,15 +167,15 @@ struct value  // in the order of FieldKind
 
 struct field_name : spelled<name_of_field> {};
 struct field : peg::must<space, field_name, equals, value> {};
-struct state_before : peg::plus<peg::lower> {};
-struct state_after : peg::plus<peg::lower> {};
+struct state_before : run<peg::lower, 1, kMaxLineBytes> {};
+struct state_after : run<peg::lower, 1, kMaxLineBytes> {};
 struct move : peg::must<space, state_before, arrow, state_after> {};
 struct body : chosen<is_move, each_field<field>, move> {};
 
 // ---- lines
 
 struct sign : peg::one<'+', '-', '~'> {};
-struct word : peg::plus<peg::alpha> {};
+struct word : run<peg::alpha, 1, kMaxLineBytes> {};
 struct plan_statement
     : peg::seq<peg::must<whole_line, sign, space, word>, subject, body, peg::must<line_feed>> {};
 struct statement : peg::seq<peg::must<whole_line, word>, subject, each_field<field>, peg::must<line_feed>> {};
@@ -204,6 +228,10 @@ struct policy : peg::seq<gap, first_line, gap, node_line, gap, peg::until<end_wo
 namespace tao::pegtl {
 
 // What analyze() needs to know of the rules above that are not PEGTL's own.
+template <class Name, class Char, std::size_t Min, std::size_t Max>
+struct analyze_traits<Name, mvm::lang::grammar::run<Char, Min, Max>> : analyze_any_traits<> {
+  static_assert(Min != 0, "it takes a character, or does not match");
+};
 template <class Name, auto Text>
 struct analyze_traits<Name, mvm::lang::grammar::spelled<Text>> : analyze_any_traits<> {};
 template <class Name, auto Which, class... Rules>

@@ -205,6 +205,13 @@ void read(Builder& b) {
   static_cast<void>(peg::parse<Text, action, grammar::control>(in, b));
 }
 
+// As many as there are lines.
+std::size_t statements_at_most(std::string_view text) {
+  std::size_t lines = 0;
+  for (std::size_t at = text.find('\n'); at != std::string_view::npos && lines < kMaxStatements; at = text.find('\n', at + 1)) ++lines;
+  return lines;
+}
+
 Refusal locate(const Fault& fault, std::string_view text) {
   const std::size_t at = static_cast<std::size_t>(fault.at - text.data());
   const std::size_t begin = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;
@@ -232,8 +239,7 @@ Checked<Document> parse(Kind kind, std::string_view text) {
   b.kind = kind;
   b.text = text;
   b.document.kind = kind;
-  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
-  b.document.statements.reserve(std::min(lines, kMaxStatements));
+  b.document.statements.reserve(statements_at_most(text));
   try {
     switch (kind) {
       case Kind::kProjection: read<grammar::projection>(b); break;

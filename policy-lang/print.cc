@@ -1,56 +1,79 @@
 #include "policy-lang/print.h"
 
+#include <array>
 #include <charconv>
+#include <cstdlib>
+#include <cstring>
 
 namespace mvm::lang {
 namespace {
 
-void append_number(std::string& text, std::uint64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-  text.append(digits, end);
-}
+// Bytes of a line that is being written: room for more than any statement, out of its bounds too, can take.
+class Line {
+ public:
+  Line& operator+=(char c) {
+    if (size_ == bytes_.size()) std::abort();
+    bytes_[size_++] = c;
+    return *this;
+  }
+  Line& operator+=(std::string_view text) {
+    if (text.size() > bytes_.size() - size_) std::abort();
+    std::memcpy(bytes_.data() + size_, text.data(), text.size());
+    size_ += text.size();
+    return *this;
+  }
+  void number(std::uint64_t value) {
+    const auto [end, error] = std::to_chars(bytes_.data() + size_, bytes_.data() + bytes_.size(), value);
+    if (error != std::errc{}) std::abort();
+    size_ = static_cast<std::size_t>(end - bytes_.data());
+  }
+  [[nodiscard]] std::string_view text() const { return {bytes_.data(), size_}; }
 
-void append_hex(std::string& text, const Digest& digest) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  char hex[kDigestHex];
+ private:
+  std::array<char, 2048> bytes_;
+  std::size_t size_ = 0;
+};
+
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+void append_hex(Line& line, const Digest& digest) {
+  std::array<char, kDigestHex> hex;
   for (std::size_t i = 0; i < digest.bytes.size(); ++i) {
-    hex[2 * i] = kHex[digest.bytes[i] >> 4];
-    hex[2 * i + 1] = kHex[digest.bytes[i] & 15];
+    hex[2 * i] = kHexDigits[digest.bytes[i] >> 4];
+    hex[2 * i + 1] = kHexDigits[digest.bytes[i] & 15];
   }
-  text.append(hex, sizeof hex);
+  line += std::string_view(hex.data(), hex.size());
 }
 
-void append_digest(std::string& text, const Digest& digest) {
-  text += kDigestPrefix;
-  append_hex(text, digest);
+void append_digest(Line& line, const Digest& digest) {
+  line += kDigestPrefix;
+  append_hex(line, digest);
 }
 
-void append_subnet(std::string& text, const Subnet& subnet) {
+void append_subnet(Line& line, const Subnet& subnet) {
   for (int shift = 24; shift >= 0; shift -= 8) {
-    append_number(text, subnet.base >> shift & 255);
-    text += shift == 0 ? '/' : '.';
+    line.number(subnet.base >> shift & 255);
+    line += shift == 0 ? '/' : '.';
   }
-  append_number(text, subnet.prefix);
+  line.number(subnet.prefix);
 }
 
-void append_key(std::string& text, const Name& tenant, std::uint64_t version) {
-  text += tenant.view();
-  text += '/';
-  append_number(text, version);
+void append_key(Line& line, const Name& tenant, std::uint64_t version) {
+  line += tenant.view();
+  line += '/';
+  line.number(version);
 }
 
-void append_subject(std::string& text, const Subject& subject) {
+void append_subject(Line& line, const Subject& subject) {
   if (subject.kind == SubjectKind::kNone) return;
-  text += ' ';
-  text += subject.tenant.view();
+  line += ' ';
+  line += subject.tenant.view();
   if (subject.kind == SubjectKind::kTenant) return;
-  text += '/';
-  text += subject.pool.view();
+  line += '/';
+  line += subject.pool.view();
   if (subject.kind == SubjectKind::kPool) return;
-  text += "/i-";
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (int shift = 28; shift >= 0; shift -= 4) text += kHex[subject.instance.value >> shift & 15];
+  line += "/i-";
+  for (int shift = 28; shift >= 0; shift -= 4) line += kHexDigits[subject.instance.value >> shift & 15];
 }
 
 // A value that its field has no word for cannot come from parse(); it is printed as what nobody parses.
@@ -59,110 +82,125 @@ std::string_view word_of(const Field& field, std::uint64_t value) {
 }
 
 // `digest`: where the field's digest is, if it is of a kind that has one.
-void append_value(std::string& text, const Statement& s, const Field& field, std::uint64_t number, std::size_t digest) {
+void append_value(Line& line, const Statement& s, const Field& field, std::uint64_t number, std::size_t digest) {
   using enum FieldKind;
   switch (field.kind) {
-    case kNumber: append_number(text, number); return;
-    case kWord: text += word_of(field, number); return;
-    case kSubnet: append_subnet(text, Subnet::unpack(number)); return;
-    case kPublicKey: text += kPublicKeyPrefix; append_hex(text, s.digests[digest]); return;
+    case kNumber: line.number(number); return;
+    case kWord: line += word_of(field, number); return;
+    case kSubnet: append_subnet(line, Subnet::unpack(number)); return;
+    case kPublicKey: line += kPublicKeyPrefix; append_hex(line, s.digests[digest]); return;
     case kKey:
     case kKeyOrNone:
-      if (number == 0) text += kNoneText;
-      else append_key(text, s.key_tenant, number);
+      if (number == 0) line += kNoneText;
+      else append_key(line, s.key_tenant, number);
       return;
     case kBoot:
       if (number == kBootCold) {
-        text += kColdText;
+        line += kColdText;
         return;
       }
-      text += kSnapshotPrefix;
+      line += kSnapshotPrefix;
       break;
     case kDigest:
     case kDigestOrNone:
       if (number == 0) {
-        text += kNoneText;
+        line += kNoneText;
         return;
       }
       break;
   }
-  append_digest(text, s.digests[digest]);
+  append_digest(line, s.digests[digest]);
 }
 
-void append_statement(std::string& text, const Statement& s) {
+void append_statement(Line& line, const Statement& s) {
   static constexpr std::string_view kSigns[] = {"", "+ ", "- ", "~ "};
   const Row& what = row(s.word);
-  text += kSigns[static_cast<std::size_t>(s.sign)];
-  text += what.name;
-  append_subject(text, s.subject);
+  line += kSigns[static_cast<std::size_t>(s.sign)];
+  line += what.name;
+  append_subject(line, s.subject);
   if (s.sign == Sign::kMove && !what.moves.empty()) {
     const Field& field = moved_field(what);
-    text += ' ';
-    text += word_of(field, s.numbers[0]);
-    text += '>';
-    text += word_of(field, s.numbers[1]);
+    line += ' ';
+    line += word_of(field, s.numbers[0]);
+    line += '>';
+    line += word_of(field, s.numbers[1]);
     return;
   }
   std::size_t digest = 0;
   for (std::size_t i = 0; i < what.fields.size(); ++i) {
     const Field& field = what.fields[i];
-    text += ' ';
-    text += field.name;
-    text += '=';
-    append_value(text, s, field, s.numbers[i], digest);
+    line += ' ';
+    line += field.name;
+    line += '=';
+    append_value(line, s, field, s.numbers[i], digest);
     digest += holds_digest(field.kind);
   }
 }
 
-void append_header(std::string& text, const Document& document) {
+void append_header(Line& line, const Document& document) {
   const Header& header = document.header;
-  text += "mvm-";
-  text += to_string(document.kind);
-  text += document.kind == Kind::kManifest ? " 1\nflake " : " 1\nnode ";
-  text += document.kind == Kind::kManifest ? header.flake.view() : header.node.view();
-  text += '\n';
+  line += "mvm-";
+  line += to_string(document.kind);
+  line += document.kind == Kind::kManifest ? " 1\nflake " : " 1\nnode ";
+  line += document.kind == Kind::kManifest ? header.flake.view() : header.node.view();
+  line += '\n';
   if (document.kind == Kind::kPolicy || document.kind == Kind::kManifest) return;
-  text += "generation ";
-  append_number(text, header.generation);
-  text += '\n';
+  line += "generation ";
+  line.number(header.generation);
+  line += '\n';
   if (document.kind == Kind::kProjection) return;
-  text += "desired ";
-  if (header.has_desired) append_digest(text, header.desired);
-  else text += kNoneText;
-  text += '\n';
+  line += "desired ";
+  if (header.has_desired) append_digest(line, header.desired);
+  else line += kNoneText;
+  line += '\n';
   if (document.kind != Kind::kPlan) return;
-  text += "base ";
-  append_digest(text, header.base);
-  text += '\n';
+  line += "base ";
+  append_digest(line, header.base);
+  line += '\n';
 }
 
-// All bytes above the `end` line.
+// Gives all bytes above the `end` line to `take`, in parts.
+template <class Take>
+void write_body(const Document& document, Take take) {
+  Line header;
+  append_header(header, document);
+  take(header.text());
+  for (const Statement& statement : document.statements) {
+    Line line;
+    append_statement(line, statement);
+    line += '\n';
+    take(line.text());
+  }
+}
+
 std::string print_body(const Document& document) {
   std::string text;
   text.reserve(512 + document.statements.size() * 96);
-  append_header(text, document);
-  for (const Statement& statement : document.statements) {
-    append_statement(text, statement);
-    text += '\n';
-  }
+  write_body(document, [&text](std::string_view part) { text += part; });
   return text;
+}
+
+std::string end_line(const Document& document, std::string_view body) {
+  return document.kind == Kind::kPolicy ? "end\n" : "end " + to_string(sha256(body)) + "\n";
 }
 
 }  // namespace
 
 std::string print(const Document& document) {
   std::string text = print_body(document);
-  if (document.kind == Kind::kPolicy) return text += "end\n";
-  const Digest digest = sha256(text);
-  text += "end ";
-  append_digest(text, digest);
-  return text += '\n';
+  return text += end_line(document, text);
 }
 
 std::string print(const Statement& statement) {
-  std::string text;
-  append_statement(text, statement);
-  return text;
+  Line line;
+  append_statement(line, statement);
+  return std::string(line.text());
+}
+
+std::size_t text_size(const Document& document) {
+  std::size_t size = end_line(document, {}).size();
+  write_body(document, [&size](std::string_view part) { size += part.size(); });
+  return size;
 }
 
 Digest text_digest(const Document& document) { return sha256(print_body(document)); }

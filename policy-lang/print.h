@@ -13,6 +13,8 @@ namespace mvm::lang {
 [[nodiscard]] std::string print(const Document& document);
 // One statement, without a line feed.
 [[nodiscard]] std::string print(const Statement& statement);
+// The bytes of print(document).
+[[nodiscard]] std::size_t text_size(const Document& document);
 // The digest on the `end` line: SHA-256 of all bytes above it. It is what `desired`, `base` and the audit log name.
 // A policy's `end` line has no digest (people write it); this is still the digest of all above it.
 [[nodiscard]] Digest text_digest(const Document& document);

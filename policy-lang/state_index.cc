@@ -14,18 +14,43 @@ void append_subjects(std::vector<const Subject*>& subjects, const std::vector<St
   }
 }
 
+constexpr auto less = [](const Subject* left, const Subject* right) { return *left < *right; };
+constexpr auto equal = [](const Subject* left, const Subject* right) { return *left == *right; };
+
+// Merges ascending runs, of which a plan that was made by diff() has a few.
+void sort_runs(std::vector<const Subject*>& subjects) {
+  std::vector bounds = {subjects.begin()};
+  while (bounds.back() != subjects.end()) bounds.push_back(std::is_sorted_until(bounds.back(), subjects.end(), less));
+  while (bounds.size() > 2) {
+    std::vector merged = {bounds.front()};
+    for (std::size_t i = 2; i < bounds.size(); i += 2) {
+      std::inplace_merge(bounds[i - 2], bounds[i - 1], bounds[i], less);
+      merged.push_back(bounds[i]);
+    }
+    if (merged.back() != bounds.back()) merged.push_back(bounds.back());
+    bounds = std::move(merged);
+  }
+}
+
 // Every subject that state or plan names, once, in canonical order.
 std::vector<const Subject*> subjects_of(const Document& state, const std::vector<Statement>& plan) {
-  constexpr auto less = [](const Subject* left, const Subject* right) { return *left < *right; };
-  constexpr auto equal = [](const Subject* left, const Subject* right) { return *left == *right; };
   std::vector<const Subject*> standing, planned, all;
   append_subjects(standing, state.statements);
   append_subjects(planned, plan);
-  if (!std::ranges::is_sorted(planned, less)) std::ranges::sort(planned, less);
+  sort_runs(planned);
   planned.erase(std::unique(planned.begin(), planned.end(), equal), planned.end());
   all.reserve(standing.size() + planned.size());
   std::ranges::set_union(standing, planned, std::back_inserter(all), less);
   return all;
+}
+
+// A line as it was written, made what it is now.
+void bring_up_to_date(Statement& line, const Site& site) {
+  line.sign = Sign::kNone;
+  if (line.word != Word::kJail) return;
+  static const std::size_t state = field_index(Word::kJail, "state"), guest = field_index(Word::kJail, "guest");
+  line.numbers[state] = site.instance->jail_state;
+  line.numbers[guest] = site.instance->jail_guest;
 }
 
 }  // namespace
@@ -81,6 +106,15 @@ void StateIndex::add_subject(const Subject& subject) {
   instances_.push_back({.subject = &subject, .tenant = tenant, .pool = static_cast<std::uint32_t>(pools_.size() - 1)});
 }
 
+// Most often the one of the statement before, or the next.
+std::size_t StateIndex::find(const Subject& instance) const {
+  for (std::size_t at = last_instance_; at != std::min(last_instance_ + 2, instances_.size()); ++at) {
+    if (*instances_[at].subject == instance) return at;
+  }
+  const auto key = [](const Instance& known) -> const Subject& { return *known.subject; };
+  return static_cast<std::size_t>(std::ranges::lower_bound(instances_, instance, {}, key) - instances_.begin());
+}
+
 Site StateIndex::site(const Subject& subject) {
   if (subject.kind != SubjectKind::kInstance) {
     if (tenants_[last_tenant_].name != subject.tenant) {
@@ -88,57 +122,49 @@ Site StateIndex::site(const Subject& subject) {
     }
     return {.tenant = &tenants_[last_tenant_]};
   }
-  if (*instances_[last_instance_].subject != subject) {
-    const auto key = [](const Instance& instance) -> const Subject& { return *instance.subject; };
-    last_instance_ = static_cast<std::size_t>(std::ranges::lower_bound(instances_, subject, {}, key) - instances_.begin());
-  }
-  Instance& instance = instances_[last_instance_];
+  Instance& instance = instances_[last_instance_ = find(subject)];
   return {.tenant = &tenants_[instance.tenant], .pool = &pools_[instance.pool], .instance = &instance};
 }
 
-void StateIndex::take_out(const Site& site) {
+template <class Change>
+void StateIndex::carry_out(const Site& site, Change change) {
+  const auto share = [&site] { return site.instance != nullptr ? site.instance->share() : Totals{}; };
+  const Totals before = share();
   tenants_present_ -= site.tenant->present();
-  if (site.instance == nullptr) return;
-  const Totals share = site.instance->share();
-  totals_ -= share, site.tenant->totals -= share, site.pool->totals -= share;
-}
-
-void StateIndex::put_back(const Site& site) {
-  if (site.instance != nullptr) {
-    const Totals share = site.instance->share();
-    totals_ += share, site.tenant->totals += share, site.pool->totals += share;
+  change();
+  const Totals after = share();
+  if (after != before) {
+    for (Totals* sum : {&totals_, &site.tenant->totals, &site.pool->totals}) *sum -= before, *sum += after;
   }
   tenants_present_ += site.tenant->present();
 }
 
 void StateIndex::put(const Site& site, const Statement& line) {
-  take_out(site);
-  const std::size_t index = primitive_index(line.word);
-  site.lines().at[index] = &line;
-  site.lines().words |= bit(line.word);
-  ++site.tenant->counts[index];
-  ++lines_;
-  if (line.word == Word::kJail) {
-    site.instance->jail_state = jail_view(line).state;
-    site.instance->jail_guest = jail_view(line).guest;
-  }
-  put_back(site);
+  carry_out(site, [&] {
+    const std::size_t index = primitive_index(line.word);
+    site.lines().at[index] = &line;
+    site.lines().words |= bit(line.word);
+    ++site.tenant->counts[index];
+    ++lines_;
+    if (line.word == Word::kJail) {
+      site.instance->jail_state = jail_view(line).state;
+      site.instance->jail_guest = jail_view(line).guest;
+    }
+  });
 }
 
 void StateIndex::drop(const Site& site, Word word) {
-  take_out(site);
-  const std::size_t index = primitive_index(word);
-  site.lines().at[index] = nullptr;
-  site.lines().words &= ~bit(word);
-  --site.tenant->counts[index];
-  --lines_;
-  put_back(site);
+  carry_out(site, [&] {
+    const std::size_t index = primitive_index(word);
+    site.lines().at[index] = nullptr;
+    site.lines().words &= ~bit(word);
+    --site.tenant->counts[index];
+    --lines_;
+  });
 }
 
 void StateIndex::move_jail(const Site& site, Word word, std::uint64_t to) {
-  take_out(site);
-  (word == Word::kJail ? site.instance->jail_state : site.instance->jail_guest) = to;
-  put_back(site);
+  carry_out(site, [&] { (word == Word::kJail ? site.instance->jail_state : site.instance->jail_guest) = to; });
 }
 
 void StateIndex::carry_out(const Site& site, const Statement& statement) {
@@ -148,12 +174,8 @@ void StateIndex::carry_out(const Site& site, const Statement& statement) {
 }
 
 Statement StateIndex::line(const Site& site, Word word) {
-  Statement line = as_line(*site.lines().find(word));
-  if (word == Word::kJail) {
-    static const std::size_t state = field_index(Word::kJail, "state"), guest = field_index(Word::kJail, "guest");
-    line.numbers[state] = site.instance->jail_state;
-    line.numbers[guest] = site.instance->jail_guest;
-  }
+  Statement line = *site.lines().find(word);
+  bring_up_to_date(line, site);
   return line;
 }
 
@@ -162,7 +184,9 @@ std::vector<Statement> StateIndex::statements() {
   all.reserve(lines_);
   const auto append = [&all](const Site& site) {
     for (std::size_t i = 0; i < kPrimitives; ++i) {
-      if (site.lines().at[i] != nullptr) all.push_back(line(site, primitive(i)));
+      if (site.lines().at[i] == nullptr) continue;
+      all.push_back(*site.lines().at[i]);
+      bring_up_to_date(all.back(), site);
     }
   };
   auto instance = instances_.begin();

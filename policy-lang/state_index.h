@@ -1,6 +1,6 @@
 // What stands on a host while a plan is walked through: lines by subject, and the sums that limits are held against.
 // Built once, in n log n, from a state and the subjects of a plan; after that a change is O(1) and a look-up O(log n).
-// Points into both texts, which must outlive it and be of canonical form (verify_form.h). Pure; internal to this room.
+// Points into both texts, which must outlive it and be of canonical form (parse.h). Pure; internal to this room.
 // Proven by: tests/policy-lang/apply_test.cc, verify_*_test.cc, and the laws.
 #pragma once
 
@@ -34,6 +34,7 @@ struct Totals {
   std::uint64_t instances = 0, stopped = 0, running = 0, warm = 0, vcpus = 0, mem = 0, disk = 0;
   Totals& operator+=(const Totals& other);
   Totals& operator-=(const Totals& other);
+  bool operator==(const Totals&) const = default;
 };
 
 struct Tenant {
@@ -97,8 +98,10 @@ class StateIndex {
 
  private:
   void add_subject(const Subject& subject);
-  void take_out(const Site& site);  // take_out() and put_back() stand around every change of an instance or a tenant
-  void put_back(const Site& site);
+  [[nodiscard]] std::size_t find(const Subject& instance) const;
+  // Every change of an instance or a tenant: change(), and the sums after it.
+  template <class Change>
+  void carry_out(const Site& site, Change change);
 
   std::vector<Tenant> tenants_;      // all three in canonical order
   std::vector<Pool> pools_;

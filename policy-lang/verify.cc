@@ -62,7 +62,7 @@ Checked<void> has_room(std::size_t lines) {
 Checked<void> stays_a_text(const Document& after) {
   constexpr std::size_t kSurelyFit = kMaxTextBytes / (kMaxLineBytes + 1) - 6;  // 6: the header's lines and `end`
   if (after.statements.size() <= kSurelyFit) return {};
-  const std::size_t bytes = print(after).size();
+  const std::size_t bytes = text_size(after);
   if (bytes <= kMaxTextBytes) return {};
   return refuse(Rule::kInvariant, say("the state would be a text of ", bytes, " bytes; the most is ", kMaxTextBytes), "remove instances first");
 }

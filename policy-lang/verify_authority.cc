@@ -153,42 +153,39 @@ Authority::Authority(const Document& projection, const StateIndex& index) : inde
   prune_pools_ = prune != nullptr && prune->number("pools") == kYes;
   for (const Tenant& tenant : index.all_tenants()) {
     const Subject subject = tenant_subject(tenant.name);
-    tenants_.push_back({find_line(projection, subject, Word::kTenant), find_line(projection, subject, Word::kRule), nullptr});
+    const Statement* line = find_line(projection, subject, Word::kTenant);
+    tenants_.push_back({line != nullptr ? std::optional(tenant_view(*line)) : std::nullopt, find_line(projection, subject, Word::kRule)});
   }
   for (const Pool& pool : index.all_pools()) {
-    const Subject subject = pool_subject(index.all_tenants()[pool.tenant].name, pool.name);
-    pools_.push_back(find_line(projection, subject, Word::kPool));
+    const Statement* line = find_line(projection, pool_subject(index.all_tenants()[pool.tenant].name, pool.name), Word::kPool);
+    pools_.push_back(line != nullptr ? std::optional(pool_view(*line)) : std::nullopt);
   }
-}
-
-Authority::Wanted Authority::wanted(const Site& site) const {
-  Wanted wanted = tenants_[index_.number_of(*site.tenant)];
-  if (site.pool != nullptr) wanted.pool = pools_[index_.number_of(*site.pool)];
-  return wanted;
 }
 
 Checked<void> Authority::check(const Step& step) const {
-  const Wanted wanted = this->wanted(step.site);
-  if (step.statement.sign == Sign::kRemove) return step.site.instance == nullptr ? Checked<void>{} : check_removal(step, wanted);
-  if (wanted.tenant == nullptr) return uncovered("the projection does not name the tenant", "leave the statement out, or have the coordinator sign a projection that names it");
-  const TenantView tenant = tenant_view(*wanted.tenant);
-  if (step.statement.word == Word::kBridge) return covers_bridge(step.statement, tenant);
+  const Wanted& wanted = tenants_[index_.number_of(*step.site.tenant)];
+  const bool removes = step.statement.sign == Sign::kRemove;
+  if (removes && step.site.instance == nullptr) return {};
+  if (!removes && !wanted.tenant) return uncovered("the projection does not name the tenant", "leave the statement out, or have the coordinator sign a projection that names it");
+  if (step.statement.word == Word::kBridge) return covers_bridge(step.statement, *wanted.tenant);
   if (step.statement.word == Word::kRule) return covers_rule(step.statement, wanted.rule);
-  if (wanted.pool == nullptr) return uncovered("the projection does not name the pool", "leave the statement out, or have the coordinator sign a projection that names it");
-  return covers_instance(step, tenant, pool_view(*wanted.pool));
+  const std::optional<PoolView>& pool = pools_[index_.number_of(*step.site.pool)];
+  if (removes) return check_removal(step, wanted, pool);
+  if (!pool) return uncovered("the projection does not name the pool", "leave the statement out, or have the coordinator sign a projection that names it");
+  return covers_instance(step, *wanted.tenant, *pool);
 }
 
-Checked<void> Authority::check_removal(const Step& step, const Wanted& wanted) const {
+Checked<void> Authority::check_removal(const Step& step, const Wanted& wanted, const std::optional<PoolView>& pool) const {
   const Word word = step.statement.word;
   // A snapshot goes with a jail that was booted from it (V2 has checked), or with one that is still there to take another.
   if (word == Word::kSnapshot && step.site.lines().has(Word::kJail)) return {};
-  if (wanted.pool != nullptr && pool_view(*wanted.pool).critical && pool_view(*wanted.pool).running > 0) {
+  if (pool && pool->critical && pool->running > 0) {
     return uncovered("the pool is critical: it is never touched", "have the coordinator sign a projection in which the pool wants none running, or is not critical");
   }
   if (word != Word::kVolume && word != Word::kSnapshot) return {};
-  if (wanted.pool != nullptr) return uncovered("it destroys data of a pool that the projection names", "leave the statement out: a stopped instance keeps its data");
-  if (wanted.tenant == nullptr ? prune_tenants_ : prune_pools_) return {};
-  const std::string_view gone = wanted.tenant == nullptr ? "tenants" : "pools";
+  if (pool) return uncovered("it destroys data of a pool that the projection names", "leave the statement out: a stopped instance keeps its data");
+  if (!wanted.tenant ? prune_tenants_ : prune_pools_) return {};
+  const std::string_view gone = !wanted.tenant ? "tenants" : "pools";
   return uncovered(say("it destroys data, and the projection says prune ", gone, "=no"), say("have the coordinator sign a projection with prune ", gone, "=yes"));
 }
 

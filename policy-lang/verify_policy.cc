@@ -10,10 +10,13 @@ bool lists(const Document& policy, Word word) {
   return std::ranges::find(policy.statements, word, &Statement::word) != policy.statements.end();
 }
 
-Checked<void> within(std::string_view what, std::uint64_t sum, std::uint64_t limit) {
-  if (sum <= limit) return {};
+std::unexpected<Refusal> beyond(std::string_view what, std::uint64_t sum, std::uint64_t limit) {
   return refuse(Rule::kPolicy, say("the node would have ", sum, " ", what, "; the policy's limit is ", limit),
                 say("remove ", sum - limit, " ", what, " first, or raise limits in the policy"));
+}
+
+Checked<void> within(std::string_view what, std::uint64_t sum, std::uint64_t limit) {
+  return sum <= limit ? Checked<void>{} : beyond(what, sum, limit);
 }
 
 Checked<void> keeps_the_limits(const StateIndex& index, const NodePolicy& policy) {

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <map>
+#include <memory_resource>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,10 +61,11 @@ class Claims {
   [[nodiscard]] Checked<void> claim_slot(const Step& step, std::uint32_t slot);
   [[nodiscard]] Checked<void> claim_id(const Step& step);
 
-  std::map<std::uint16_t, Name> nets_;
-  std::map<std::uint32_t, std::pair<Subnet, Name>> subnets_;       // by base
-  std::map<std::pair<std::uint32_t, std::uint32_t>, Slot> slots_;  // by tenant's index and slot
-  std::map<InstanceId, const Subject*> ids_;
+  std::pmr::monotonic_buffer_resource memory_;  // of what is claimed, and released all at once
+  std::pmr::map<std::uint16_t, Name> nets_{&memory_};
+  std::pmr::map<std::uint32_t, std::pair<Subnet, Name>> subnets_{&memory_};       // by base
+  std::pmr::map<std::pair<std::uint32_t, std::uint32_t>, Slot> slots_{&memory_};  // by tenant's index and slot
+  std::pmr::map<InstanceId, const Subject*> ids_{&memory_};
 };
 // V3: bounds on what is made, after the statement.
 [[nodiscard]] Checked<void> verify_invariants(const Step& step, const NodePolicy& policy);
@@ -78,19 +81,17 @@ class Authority {
   [[nodiscard]] Checked<void> check(const Step& step) const;
 
  private:
-  // What the projection says of the statement's tenant and pool; null where it does not name them.
+  // What the projection says of a tenant, if it names it.
   struct Wanted {
-    const Statement* tenant = nullptr;
+    std::optional<TenantView> tenant;
     const Statement* rule = nullptr;
-    const Statement* pool = nullptr;
   };
-  [[nodiscard]] Wanted wanted(const Site& site) const;
-  [[nodiscard]] Checked<void> check_removal(const Step& step, const Wanted& wanted) const;
+  [[nodiscard]] Checked<void> check_removal(const Step& step, const Wanted& wanted, const std::optional<PoolView>& pool) const;
 
   const StateIndex& index_;
   bool prune_tenants_ = false, prune_pools_ = false;
-  std::vector<Wanted> tenants_;          // by the tenant's index
-  std::vector<const Statement*> pools_;  // by the pool's
+  std::vector<Wanted> tenants_;                 // by the tenant's index
+  std::vector<std::optional<PoolView>> pools_;  // by the pool's
 };
 
 // A refusal of `rule`, its parts (text, numbers) joined to a sentence; line and statement are for the caller to add.

@@ -24,6 +24,23 @@ TEST(Digest, HasOneSpelling) {
   EXPECT_FALSE(parse_digest(good.substr(7)));
 }
 
+TEST(Name, KnowsItsSizeAndComesInTheOrderOfItsText) {
+  std::vector<std::string> texts;
+  for (std::size_t size = 1; size <= kMaxName; ++size) {
+    texts.push_back(std::string(size, 'm'));
+    for (const char other : {'a', 'z', '7'}) texts.push_back(std::string(size, 'm') + other);
+  }
+  std::erase_if(texts, [](const std::string& text) { return text.size() > kMaxName; });
+  for (const std::string& left : texts) {
+    EXPECT_EQ(Name::from(left)->view(), left);
+    for (const std::string& right : texts) {
+      EXPECT_EQ(*Name::from(left) <=> *Name::from(right), left <=> right) << left << " and " << right;
+      EXPECT_EQ(*Name::from(left) == *Name::from(right), left == right) << left << " and " << right;
+    }
+  }
+  EXPECT_EQ(Name{}.size(), 0u);
+}
+
 TEST(Name, TakesWhatTheGrammarTakesAndNothingElse) {
   EXPECT_TRUE(Name::from("a"));
   EXPECT_TRUE(Name::from("acme-2"));

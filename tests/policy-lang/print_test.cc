@@ -74,6 +74,26 @@ TEST(Print, GivesTheDigestThatTheEndLineCarries) {
   }
 }
 
+TEST(Print, TellsTheSizeOfATextWithoutWritingIt) {
+  for (const Kind kind : kKinds) {
+    test::Random random(8);
+    const Document document = test::random_document(kind, 20, random);
+    EXPECT_EQ(text_size(document), print(document).size());
+  }
+}
+
+// What a lying gate may send: every number too great, every name as long as a name can be.
+TEST(Print, WritesTheLongestThatAStatementCanBe) {
+  for (const Row& row : table()) {
+    Statement s = make(Sign::kAdd, row.word, kInstance, {});
+    s.numbers.fill(~std::uint64_t{0});
+    s.subject.kind = SubjectKind::kInstance;
+    s.subject.tenant = s.subject.pool = s.key_tenant = *Name::from(std::string(kMaxName, 'a'));
+    EXPECT_FALSE(print(s).empty());
+    EXPECT_LT(print(s).size(), 1024u);
+  }
+}
+
 TEST(Print, NamesASnapshotByItsLineInAState) {
   Statement snapshot = make(Sign::kAdd, Word::kSnapshot, kInstance, {kFull, 0, 0, 1, 5, 9});
   EXPECT_EQ(snapshot_digest(snapshot),
