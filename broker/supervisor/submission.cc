@@ -61,6 +61,8 @@ Result<Admission> admit_texts(Host& host, const wire::Submit& request, const std
   if (!*plan) return refused(std::move(plan->error()), Text::kPlan);
 
   lang::Document wanted = std::move(**projection).document();
+  // verify() asks this too; here it is known which text it is said of.
+  if (auto fit = lang::verify_projection(wanted, host.policy.text); !fit) return refused(std::move(fit.error()), Text::kProjection);
   const lang::Document state = host.state.document();
   auto verified = lang::verify(std::move(**plan).document(), {state, wanted, host.policy.text});
   if (!verified) return refused(std::move(verified.error()), Text::kPlan);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -17,17 +18,11 @@
 #include <string>
 #include <vector>
 
-#include "planner/broker_client.h"
-#include "tests/supervisor/scene.h"
+#include "tests/supervisor/hostd_client.h"
 
 namespace mvm::test {
 
-struct Reply {
-  Result<wire::Event> last = fail(Errc::kClosed, "submit");
-  std::vector<wire::Event> events;
-};
-
-class HostdProcess {
+class HostdProcess : public HostdClient {
  public:
   HostdProcess() {
     // In memory where there is such a place: syncs are then free, and nothing here cuts the power.
@@ -37,7 +32,7 @@ class HostdProcess {
     std::filesystem::create_directory(kernel());
     put(prefix_ + "/node.policy", policy_text());
   }
-  ~HostdProcess() {
+  ~HostdProcess() override {
     kill_it();
     std::filesystem::remove_all(prefix_);
   }
@@ -82,35 +77,18 @@ class HostdProcess {
     pid_ = -1;
   }
 
-  Reply submit(const std::string& plan, const std::string& projection, wire::Mode mode = wire::Mode::kApply) {
-    return submit(plan, projection, Key().sign(projection), mode);
-  }
-  Reply submit(const std::string& plan, const std::string& projection, const Signature& signature, wire::Mode mode = wire::Mode::kApply) {
-    Reply reply;
-    auto client = planner::BrokerClient::connect(socket());
-    if (!client) {
-      reply.last = forward(client.error());
-      return reply;
-    }
-    reply.last = client->submit({plan, projection, signature, {}, mode}, [&](const wire::Event& event) { reply.events.push_back(event); });
-    return reply;
-  }
-  // Plans from what is to those lines, and submits it.
-  Reply reach(const std::vector<lang::Statement>& lines, std::uint64_t generation = 1) {
-    const std::string projection = projection_text(generation);
-    return submit(plan_text(state(), lines, projection), projection);
-  }
-  lang::Document state() {
-    auto client = planner::BrokerClient::connect(socket());
-    if (!client) return empty_state();
-    const auto text = client->state();
-    return text ? parsed(lang::Kind::kState, *text) : empty_state();
-  }
-
   [[nodiscard]] std::string prefix() const { return prefix_; }
   [[nodiscard]] std::string kernel() const { return prefix_ + "/kernel"; }
-  [[nodiscard]] std::string socket() const { return prefix_ + "/run/hostd.sock"; }
+  [[nodiscard]] std::string socket() const override { return prefix_ + "/run/hostd.sock"; }
   [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] auto descriptors() const {
+    return std::distance(std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/fd"), {});
+  }
+  // Root is the agent, unless it is to be someone else.
+  void act_as_agent() {}
+  void act_as_root() {}
+  void serve_someone_else() { agent_user = "nobody"; }
+  [[nodiscard]] std::pair<uid_t, gid_t> agent() const { return {65534, 65534}; }
   // What the doubles' kernel holds, steering files aside.
   std::vector<std::string> things() {
     std::vector<std::string> names;
@@ -158,6 +136,8 @@ class HostdProcess {
   std::string prefix_;
   pid_t pid_ = -1;
 };
+
+using HostdUnderTest = HostdProcess;
 
 // The names that the doubles' kernel has for a state's lines.
 inline std::vector<std::string> things_of(const lang::Document& state) {
