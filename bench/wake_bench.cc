@@ -73,10 +73,10 @@ struct Lazy {
 Lazy wake_lazily(const Snapshot& snapshot, int executable, bool touch_all) {
   const test::Listener listener;
   const std::array<int, 2> extra = {snapshot.file.get(), listener.fd()};
-  const Secret key = snapshot.key();
+  const pages::Keys keys{snapshot.key(), *test::arena().take(pages::kDataKeyBytes)};
   const auto begun = Clock::now();
   auto worker = sandbox::spawn({.executable = executable, .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
-  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, 0, 10'000}, key) || !test::next_report(*worker)) std::exit(1);
+  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, {}, 0, 10'000}, keys) || !test::next_report(*worker)) std::exit(1);
   const auto ready = Clock::now();
   const test::WatchedMemory memory({snapshot.memory});  // what Firecracker does
   const Fd connection(listener.connected());
@@ -107,21 +107,9 @@ double wake_whole(const Snapshot& snapshot) {
   const auto begun = Clock::now();
   auto reader = sf::Reader::open(Fd(dup(snapshot.file.get())), sf::key_of(key));
   const Fd memory(memfd_create("memory", MFD_CLOEXEC));
-  if (!reader || ftruncate(memory.get(), static_cast<off_t>(snapshot.memory)) != 0) std::exit(1);
-  for (std::uint32_t i = 0; i < reader->header().memory_chunks(); ++i) {
-    const auto chunk = reader->chunk(i);
-    if (!chunk) std::exit(1);
-    const std::uint8_t* data = chunk->data.data();
-    for (std::size_t page = 0; page < chunk->pages.size();) {
-      std::size_t run = 1;
-      while (page + run < chunk->pages.size() && chunk->pages[page + run] == chunk->pages[page]) ++run;
-      if (chunk->pages[page] == sf::PageIs::kData) {
-        if (pwrite(memory.get(), data, run * sf::kPage, static_cast<off_t>(std::uint64_t{i} * sf::kUsualChunk + page * sf::kPage)) < 0) std::exit(1);
-        data += run * sf::kPage;
-      }
-      page += run;
-    }
-  }
+  if (!reader) std::exit(1);
+  auto image = sf::Image::make(std::move(*reader), std::nullopt);
+  if (!image || !sf::write_memory(*image, memory.get())) std::exit(1);
   void* const mapped = mmap(nullptr, snapshot.memory, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory.get(), 0);
   (void)*static_cast<volatile std::uint8_t*>(mapped);
   const double taken = ms(Clock::now() - begun);

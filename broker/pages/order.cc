@@ -11,13 +11,13 @@
 namespace mvm::pages {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x316765676170766d;  // "mvpage1", about
+constexpr std::uint64_t kMagic = 0x326765676170766d;  // "mvpageg2", backwards
 static_assert(kMaxReport == 16 + 4 * kMaxTouched);
 
 struct Wire {
   std::uint64_t magic;
   std::uint32_t peer, patience;
-  std::array<std::uint8_t, 32> file;
+  std::array<std::uint8_t, 32> file, base;
 };
 static_assert(sizeof(Wire) == kOrderBytes);
 
@@ -30,7 +30,7 @@ static_assert(sizeof(ReportHead) == 16);
 }  // namespace
 
 std::array<std::uint8_t, kOrderBytes> encode(const Order& order) {
-  const Wire wire{kMagic, order.peer, order.patience, order.file.bytes};
+  const Wire wire{kMagic, order.peer, order.patience, order.file.bytes, order.base.bytes};
   std::array<std::uint8_t, kOrderBytes> bytes;
   std::memcpy(bytes.data(), &wire, sizeof wire);
   return bytes;
@@ -42,13 +42,18 @@ Result<Order> decode_order(std::span<const std::uint8_t> bytes) {
   std::memcpy(&wire, bytes.data(), sizeof wire);
   if (wire.magic != kMagic) return fail(Errc::kMalformed, "read an order", "magic");
   if (wire.patience == 0 || wire.patience > kMaxPatience) return fail(Errc::kLimit, "read an order", "patience");
-  return Order{Digest{wire.file}, wire.peer, wire.patience};
+  return Order{Digest{wire.file}, Digest{wire.base}, wire.peer, wire.patience};
 }
 
-Result<Order> receive_order(int channel, Secret& key) {
-  if (key.size() != kDataKeyBytes) return fail(Errc::kMalformed, "read an order", "room for the key");
+Result<Keys> Keys::room(const SecretArena& arena) {
+  auto file = arena.take(kDataKeyBytes), base = arena.take(kDataKeyBytes);
+  if (!file || !base) return forward(file ? base.error() : file.error());
+  return Keys{std::move(*file), std::move(*base)};
+}
+
+Result<Order> receive_order(int channel, Keys& keys) {
   std::array<std::uint8_t, kOrderBytes> bytes{};
-  std::array<iovec, 2> parts = {iovec{bytes.data(), bytes.size()}, iovec{key.bytes().data(), key.size()}};
+  std::array<iovec, 3> parts = {iovec{bytes.data(), bytes.size()}, iovec{keys.file.bytes().data(), keys.file.size()}, iovec{keys.base.bytes().data(), keys.base.size()}};
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
@@ -60,18 +65,18 @@ Result<Order> receive_order(int channel, Secret& key) {
   } while (got < 0 && saved == EINTR);
   if (got < 0) return fail_errno(saved, "read an order");
   if (got == 0) return fail(Errc::kClosed, "read an order");
-  if (got != static_cast<ssize_t>(kOrderBytes + kDataKeyBytes) || (message.msg_flags & MSG_TRUNC) != 0) return fail(Errc::kMalformed, "read an order", "length");
+  if (got != static_cast<ssize_t>(kOrderBytes + 2 * kDataKeyBytes) || (message.msg_flags & MSG_TRUNC) != 0) return fail(Errc::kMalformed, "read an order", "length");
   return decode_order(bytes);
 }
 
-Status send_order(int channel, const Order& order, const Secret& key) {
-  if (key.size() != kDataKeyBytes) return fail(Errc::kMalformed, "send an order", "key");
+Status send_order(int channel, const Order& order, const Keys& keys) {
   auto bytes = encode(order);
-  std::array<iovec, 2> parts = {iovec{bytes.data(), bytes.size()}, iovec{const_cast<std::uint8_t*>(key.bytes().data()), key.size()}};
+  const auto part = [](const Secret& key) { return iovec{const_cast<std::uint8_t*>(key.bytes().data()), key.size()}; };
+  std::array<iovec, 3> parts = {iovec{bytes.data(), bytes.size()}, part(keys.file), part(keys.base)};
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
-  if (sendmsg(channel, &message, MSG_NOSIGNAL) != static_cast<ssize_t>(kOrderBytes + kDataKeyBytes)) return fail_errno(errno, "send an order");
+  if (sendmsg(channel, &message, MSG_NOSIGNAL) != static_cast<ssize_t>(kOrderBytes + 2 * kDataKeyBytes)) return fail_errno(errno, "send an order");
   return {};
 }
 

@@ -18,19 +18,26 @@ inline constexpr std::uint32_t kMaxPatience = 60'000;  // milliseconds that Fire
 
 struct Order {
   Digest file;                 // of the snapshot that it is to be: SHA-256 of header and sealed index
+  Digest base;                 // of the one that it stands on, where it is a diff; else zero
   std::uint32_t peer = 0;      // the uid that the hand-over has to come from
   std::uint32_t patience = 0;  // milliseconds, from 1
 };
-inline constexpr std::size_t kOrderBytes = 48;  // and the data key behind it, 32 bytes
+inline constexpr std::size_t kOrderBytes = 80;  // and two data keys behind it, 32 bytes each
 inline constexpr std::size_t kDataKeyBytes = 32;
 
 [[nodiscard]] std::array<std::uint8_t, kOrderBytes> encode(const Order& order);
 [[nodiscard]] Result<Order> decode_order(std::span<const std::uint8_t> bytes);
 
-// The order, and the key straight into secret memory. kClosed where the other end has gone.
-[[nodiscard]] Result<Order> receive_order(int channel, Secret& key);
-// For who starts one. The key goes out of secret memory by the system call alone.
-[[nodiscard]] Status send_order(int channel, const Order& order, const Secret& key);
+// The keys of one order: the second is zero where there is no base.
+struct Keys {
+  Secret file, base;
+  [[nodiscard]] static Result<Keys> room(const SecretArena& arena);
+};
+
+// The order, and the keys straight into secret memory. kClosed where the other end has gone.
+[[nodiscard]] Result<Order> receive_order(int channel, Keys& keys);
+// For who starts one. The keys go out of secret memory by the system call alone.
+[[nodiscard]] Status send_order(int channel, const Order& order, const Keys& keys);
 
 enum class Said : std::uint32_t {
   kReady = 1,  // the snapshot is open and is the one that was meant: Firecracker may be told to load

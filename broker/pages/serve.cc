@@ -17,7 +17,7 @@ namespace mvm::pages {
 namespace {
 
 constexpr int kFailed = 70;  // EX_SOFTWARE
-constexpr std::size_t kArenaBytes = 4096;
+constexpr std::size_t kArenaBytes = 2 * 4096;  // a page a key
 using Clock = std::chrono::steady_clock;
 
 Status await(int fd, Clock::time_point until, const char* what) {
@@ -51,25 +51,45 @@ Result<HandOver> take_hand_over(Fd listener, const Order& order, const Shape& sh
   return receive_hand_over(connection.get(), shape);
 }
 
-// The key is in the reader alone when this returns.
-Result<snapshot_file::Reader> open_snapshot(Fd file, const Order& order, Secret key) {
+Result<snapshot_file::Reader> open_file(Fd file, const Digest& meant, const Secret& key) {
   auto reader = snapshot_file::Reader::open(std::move(file), snapshot_file::key_of(key));
-  if (reader && reader->digest() != order.file) return fail(Errc::kDenied, "open a snapshot", "another file than the one that was meant");
+  if (reader && reader->digest() != meant) return fail(Errc::kDenied, "open a snapshot", "another file than the one that was meant");
   return reader;
 }
 
-Status serve(const SecretArena& arena) {
-  Fd file(kSnapshotFd), listener(kListenerFd);
-  auto key = arena.take(kDataKeyBytes);
-  if (!key) return forward(std::move(key.error()));
-  const auto order = receive_order(sandbox::kChannelFd, *key);
+// The keys are in the image alone when this returns.
+Result<snapshot_file::Image> open_image(const Order& order, const Keys& keys) {
+  auto own = open_file(Fd(kSnapshotFd), order.file, keys.file);
+  if (!own) return forward(std::move(own.error()));
+  if (order.base == Digest{}) return snapshot_file::Image::make(std::move(*own), std::nullopt);
+  auto base = open_file(Fd(kBaseFd), order.base, keys.base);
+  if (!base) return forward(std::move(base.error()));
+  return snapshot_file::Image::make(std::move(*own), std::move(*base));
+}
+
+struct Opened {
+  Order order;
+  snapshot_file::Image image;
+};
+Result<Opened> take_order(const SecretArena& arena) {
+  auto keys = Keys::room(arena);
+  if (!keys) return forward(std::move(keys.error()));
+  const auto order = receive_order(sandbox::kChannelFd, *keys);
   if (!order) return forward(order.error());
-  auto reader = open_snapshot(std::move(file), *order, std::move(*key));
-  if (!reader) return forward(std::move(reader.error()));
+  auto image = open_image(*order, *keys);
+  if (!image) return forward(std::move(image.error()));
+  return Opened{*order, std::move(*image)};
+}
+
+Status serve(const SecretArena& arena) {
+  Fd listener(kListenerFd);
+  auto opened = take_order(arena);
+  if (!opened) return forward(std::move(opened.error()));
   if (auto ok = send_report(sandbox::kChannelFd, {.said = Said::kReady, .faults = 0, .touched = {}}); !ok) return ok;
-  auto hand_over = take_hand_over(std::move(listener), *order, {reader->header().memory, reader->header().chunk});
+  const auto& header = opened->image.header();
+  auto hand_over = take_hand_over(std::move(listener), opened->order, {header.memory, header.chunk});
   if (!hand_over) return forward(std::move(hand_over.error()));
-  auto server = Server::make(std::move(*reader), std::move(*hand_over));
+  auto server = Server::make(std::move(opened->image), std::move(*hand_over));
   if (!server) return forward(std::move(server.error()));
   const auto served = server->run([] { (void)send_report(sandbox::kChannelFd, {.said = Said::kFirst, .faults = 0, .touched = {}}); });
   if (!served) return forward(served.error());

@@ -8,6 +8,7 @@
 namespace mvm::pages {
 
 inline constexpr int kSnapshotFd = 4;  // the sealed file, for reading
+inline constexpr int kBaseFd = 6;      // the sealed file that a diff stands on, for reading; nothing where the order names none
 inline constexpr int kListenerFd = 5;  // a Unix stream socket that listens where Firecracker is told to connect
 
 // Channel: descriptor 3 (order.h). The exit code: 0 when the memory is whole or the microVM has gone, else 70 and a line on stderr; then

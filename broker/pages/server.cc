@@ -13,15 +13,14 @@ constexpr int kMostPauses = 10'000;  // milliseconds, about, that what removes m
 
 }  // namespace
 
-Server::Server(snapshot_file::Reader reader, Mappings mappings, Uffd uffd)
-    : reader_(std::move(reader)), mappings_(std::move(mappings)), uffd_(std::move(uffd)), memory_(reader_->header().memory), chunk_(reader_->header().chunk),
+Server::Server(snapshot_file::Image image, Mappings mappings, Uffd uffd)
+    : image_(std::move(image)), mappings_(std::move(mappings)), uffd_(std::move(uffd)), memory_(image_->header().memory), chunk_(image_->header().chunk),
       removed_(memory_ / kPage), in_(memory_ / chunk_), known_(memory_ / chunk_), huge_(mappings_.page == kHugePage ? kHugePage : 0) {}
 
-Result<Server> Server::make(snapshot_file::Reader reader, HandOver hand_over) {
-  if (reader.header().kind != snapshot_file::Kind::kFull) return fail(Errc::kUnsupported, "serve a snapshot", "a diff");
+Result<Server> Server::make(snapshot_file::Image image, HandOver hand_over) {
   auto uffd = Uffd::take(std::move(hand_over.userfaultfd));
   if (!uffd) return forward(std::move(uffd.error()));
-  return Server(std::move(reader), std::move(hand_over.mappings), std::move(*uffd));
+  return Server(std::move(image), std::move(hand_over.mappings), std::move(*uffd));
 }
 
 Result<Served> Server::run(const std::function<void()>& first_served) {
@@ -34,12 +33,12 @@ Result<Served> Server::run(const std::function<void()>& first_served) {
     if (!went) return forward(went.error());
     if (*went == Went::kGone) {
       served_.end = End::kGone;
-      reader_.reset();
+      image_.reset();
       return std::move(served_);
     }
     if (!std::exchange(told, true)) first_served();
   }
-  reader_.reset();  // the key's last copy
+  image_.reset();  // the keys' last copies
   if (auto ok = let_go(); !ok) return forward(std::move(ok.error()));
   return std::move(served_);
 }
@@ -103,7 +102,7 @@ Result<Server::Went> Server::step() {
 
 // Those of the last wake, then all, in order. A chunk stays the next until it is in.
 std::optional<std::uint32_t> Server::next_chunk() {
-  const auto first = reader_->first();
+  const auto first = image_->first();
   while (first_at_ < first.size() && in_[first[first_at_]]) ++first_at_;
   if (first_at_ < first.size()) return first[first_at_];
   while (rest_at_ < in_.size() && in_[rest_at_]) ++rest_at_;
@@ -131,11 +130,11 @@ Result<Server::Went> Server::fill(std::uint32_t chunk, For what) {
 }
 
 Result<Server::Went> Server::fill_small(std::uint32_t chunk, For what) {
-  if (what == For::kLater && !reader_->holds(chunk)) {
+  if (what == For::kLater && !image_->holds(chunk)) {
     in_[chunk] = true;
     return Went::kDone;
   }
-  const auto unpacked = reader_->chunk(chunk);
+  const auto unpacked = image_->chunk(chunk);
   if (!unpacked) return forward(unpacked.error());
   const std::uint64_t first = std::uint64_t{chunk} * (chunk_ / kPage);
   const std::uint8_t* data = unpacked->data.data();
@@ -161,9 +160,9 @@ Result<Server::Went> Server::fill_huge(std::uint32_t chunk, For what) {
   bool holds = false;
   std::ranges::fill(huge_, std::uint8_t{0});
   for (std::uint32_t i = 0; i < many && !removed_[page]; ++i) {
-    if (!reader_->holds(first + i)) continue;
+    if (!image_->holds(first + i)) continue;
     holds = true;
-    const auto unpacked = reader_->chunk(first + i);
+    const auto unpacked = image_->chunk(first + i);
     if (!unpacked) return forward(unpacked.error());
     std::uint8_t* to = huge_.data() + std::size_t{i} * chunk_;
     const std::uint8_t* data = unpacked->data.data();

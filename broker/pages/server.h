@@ -1,6 +1,6 @@
 // Serves the memory of one microVM that wakes: the chunks that its last wake touched first, then what it faults on, then all the rest; and
 // ends with everything in its place, the memory out of its hands, and no key left. One thread; waits for nothing but the kernel.
-// What it holds while it serves: the snapshot's reader, the userfaultfd, and one bit a page.
+// What it holds while it serves: the snapshot's memory (with its keys), the userfaultfd, and one bit a page.
 //
 // What the microVM removes meanwhile (a balloon: madvise(MADV_DONTNEED), which the kernel tells of as UFFD_EVENT_REMOVE and which waits until that is
 // read) is zeros from then on, and never what the file has. When all is in, the memory is unregistered, so that the kernel gives
@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "broker/pages/handover.h"
 #include "broker/pages/uffd.h"
-#include "snapshot-file/reader.h"
+#include "snapshot-file/image.h"
 
 namespace mvm::pages {
 
@@ -36,9 +36,8 @@ struct Served {
 
 class Server {
  public:
-  // kUnsupported: a diff, which needs its base.
-  [[nodiscard]] static Result<Server> make(snapshot_file::Reader reader, HandOver hand_over);
-  // `first_served` is called once, when the first page is in. The reader and its key are gone when this returns.
+  [[nodiscard]] static Result<Server> make(snapshot_file::Image image, HandOver hand_over);
+  // `first_served` is called once, when the first page is in. The keys are gone when this returns.
   [[nodiscard]] Result<Served> run(const std::function<void()>& first_served);
 
  private:
@@ -46,7 +45,7 @@ class Server {
   enum class For : std::uint8_t { kFault, kLater };
   enum class Went : std::uint8_t { kDone, kChanging, kGone };
 
-  Server(snapshot_file::Reader reader, Mappings mappings, Uffd uffd);
+  Server(snapshot_file::Image image, Mappings mappings, Uffd uffd);
   Status read_events();
   Status note_fault(std::uint64_t address);
   Status note_removal(std::uint64_t begin, std::uint64_t end);
@@ -61,7 +60,7 @@ class Server {
   [[nodiscard]] std::optional<std::uint64_t> offset_of(std::uint64_t address) const;
   [[nodiscard]] std::uint64_t address_of(std::uint64_t offset) const;
 
-  std::optional<snapshot_file::Reader> reader_;
+  std::optional<snapshot_file::Image> image_;
   Mappings mappings_;
   Uffd uffd_;
   std::uint64_t memory_;

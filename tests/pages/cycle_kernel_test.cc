@@ -96,7 +96,7 @@ TEST_F(Cycle, ByUserfaultfdEveryByteComesBack) {
     const test::Listener listener;
     const std::array<int, 2> extra = {snapshot_.get(), listener.fd()};
     const auto worker = test::started({.executable = executable.fd(), .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
-    ASSERT_TRUE(pages::send_order(worker.channel.get(), {digest_, 0, 10'000}, key()));
+    ASSERT_TRUE(pages::send_order(worker.channel.get(), {digest_, {}, 0, 10'000}, pages::Keys{key(), *test::arena().take(pages::kDataKeyBytes)}));
     ASSERT_EQ(test::next_report(worker).value_or(pages::Report{}).said, Said::kReady);
     vmm = std::make_unique<Vmm>("i-a3f7b2c1", doubles::kVersion);
     ask(*vmm, "PUT", "/snapshot/load", R"({"snapshot_path":")" + directory_ + R"(/state","mem_backend":{"backend_type":"Uffd","backend_path":")" + listener.path() + R"("},"resume_vm":true})");
@@ -116,9 +116,9 @@ TEST_F(Cycle, ByTheWholeFileEveryByteComesBack) {
   unseal_state();
   auto reader = snapshot_file::Reader::open(Fd(dup(snapshot_.get())), snapshot_file::key_of(key()));
   ASSERT_TRUE(reader);
-  const auto memory = test::memory_of(*reader);
-  ASSERT_TRUE(memory);
-  std::ofstream(directory_ + "/memory").write(reinterpret_cast<const char*>(memory->data()), static_cast<std::streamsize>(memory->size()));
+  auto image = snapshot_file::Image::make(std::move(*reader), std::nullopt);
+  const Fd memory(open((directory_ + "/memory").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_TRUE(snapshot_file::write_memory(*image, memory.get()));
   Vmm vmm("i-a3f7b2c1", doubles::kVersion);
   ask(vmm, "PUT", "/snapshot/load", R"({"snapshot_path":")" + directory_ + R"(/state","mem_backend":{"backend_type":"File","backend_path":")" + directory_ + R"(/memory"},"resume_vm":true})");
   EXPECT_EQ(looked_at(vmm), all_right_);

@@ -26,45 +26,48 @@ const SecretArena& arena() {
   return kArena;
 }
 
-TEST(Order, ComesWithItsKeyAsItWent) {
+TEST(Order, ComesWithItsKeysAsItWent) {
   const Channel channel;
-  Secret sent = *arena().take(kDataKeyBytes), key = *arena().take(kDataKeyBytes);
-  std::ranges::fill(sent.bytes(), std::uint8_t{0x42});
-  const Order order{sha256("file"), 70'001, 5000};
+  Keys sent = *Keys::room(arena()), keys = *Keys::room(arena());
+  std::ranges::fill(sent.file.bytes(), std::uint8_t{0x42});
+  std::ranges::fill(sent.base.bytes(), std::uint8_t{0x43});
+  const Order order{sha256("file"), sha256("base"), 70'001, 5000};
   ASSERT_TRUE(send_order(channel.ours.get(), order, sent));
-  const auto got = receive_order(channel.theirs.get(), key);
+  const auto got = receive_order(channel.theirs.get(), keys);
   ASSERT_TRUE(got) << got.error().message();
   EXPECT_EQ(got->file, order.file);
   EXPECT_EQ(got->peer, order.peer);
   EXPECT_EQ(got->patience, order.patience);
-  EXPECT_TRUE(std::ranges::equal(sent.bytes(), key.bytes()));
+  EXPECT_EQ(got->base, order.base);
+  EXPECT_TRUE(std::ranges::equal(sent.file.bytes(), keys.file.bytes()));
+  EXPECT_TRUE(std::ranges::equal(sent.base.bytes(), keys.base.bytes()));
 }
 
 TEST(Order, IsRefusedShortLongOrOfAnotherForm) {
-  const auto good = encode(Order{sha256("file"), 1, 1});
+  const auto good = encode(Order{sha256("file"), {}, 1, 1});
   EXPECT_TRUE(decode_order(good));
   EXPECT_FALSE(decode_order(std::span(good).first(good.size() - 1)));
   auto other = good;
   other[0] ^= 1;
   EXPECT_EQ(decode_order(other).error().code, Errc::kMalformed);
-  EXPECT_EQ(decode_order(encode(Order{{}, 1, 0})).error().code, Errc::kLimit);
-  EXPECT_TRUE(decode_order(encode(Order{{}, 1, kMaxPatience})));
-  EXPECT_EQ(decode_order(encode(Order{{}, 1, kMaxPatience + 1})).error().code, Errc::kLimit);
-  for (const std::size_t length : {1u, 79u, 81u, 200u}) {
+  EXPECT_EQ(decode_order(encode(Order{{}, {}, 1, 0})).error().code, Errc::kLimit);
+  EXPECT_TRUE(decode_order(encode(Order{{}, {}, 1, kMaxPatience})));
+  EXPECT_EQ(decode_order(encode(Order{{}, {}, 1, kMaxPatience + 1})).error().code, Errc::kLimit);
+  for (const std::size_t length : {1u, 80u, 143u, 145u, 200u}) {
     const Channel channel;
-    Secret key = *arena().take(kDataKeyBytes);
+    Keys keys = *Keys::room(arena());
     std::vector<std::uint8_t> packet(good.begin(), good.end());
     packet.resize(length);
     ASSERT_EQ(send(channel.ours.get(), packet.data(), packet.size(), 0), static_cast<ssize_t>(length));
-    EXPECT_EQ(receive_order(channel.theirs.get(), key).error().code, Errc::kMalformed) << length;
+    EXPECT_EQ(receive_order(channel.theirs.get(), keys).error().code, Errc::kMalformed) << length;
   }
 }
 
 TEST(Order, IsNotWaitedForWhereNobodyIsThere) {
   Channel channel;
   channel.ours.reset();
-  Secret key = *arena().take(kDataKeyBytes);
-  EXPECT_EQ(receive_order(channel.theirs.get(), key).error().code, Errc::kClosed);
+  Keys keys = *Keys::room(arena());
+  EXPECT_EQ(receive_order(channel.theirs.get(), keys).error().code, Errc::kClosed);
 }
 
 TEST(Report, ComesBackAsItWent) {

@@ -22,17 +22,51 @@ namespace mvm::test {
 inline constexpr std::uint32_t kVmmUid = 64'998;
 inline constexpr std::uint32_t kPagesChunk = 65'536;
 
-// A sealed snapshot in a file, and its key. `sealed_by`: the size of the chunks in it.
+// A sealed snapshot in a file, and its keys. `sealed_by`: the size of the chunks in it.
 struct Sleeping {
   explicit Sleeping(std::size_t chunks, std::vector<std::uint32_t> first = {}, std::uint32_t sealed_by = kPagesChunk) : image(mixed_memory(chunks * kPagesChunk / sf::kPage)) {
     auto written = write_file(header_for(image.size(), sealed_by, 1), image, {1}, std::move(first));
     digest = written.sealed.file;
     file = file_of(written.bytes);
   }
-  [[nodiscard]] Secret key() const { return *sf::unwrap(*sf::read_header(file.get()), kTenantKey, arena()); }
+  // A diff: a page of each tenth chunk is its own, the rest is the base's.
+  static Sleeping on_a_base(std::size_t chunks, std::uint32_t sealed_by = kPagesChunk) {
+    Sleeping base(chunks, {}, sealed_by), own;
+    own.image = base.image;
+    const Fd source(memfd_create("diff", MFD_CLOEXEC)), state = file_of({1});
+    EXPECT_EQ(ftruncate(source.get(), static_cast<off_t>(own.image.size())), 0);
+    for (std::size_t at = sf::kPage; at < own.image.size(); at += 10 * kPagesChunk) {
+      const Bytes page = random_bytes(sf::kPage, static_cast<std::uint32_t>(at));
+      std::ranges::copy(page, own.image.begin() + static_cast<std::ptrdiff_t>(at));
+      EXPECT_EQ(pwrite(source.get(), page.data(), page.size(), static_cast<off_t>(at)), static_cast<ssize_t>(page.size()));
+    }
+    auto header = header_for(own.image.size(), sealed_by, 1);
+    header.kind = sf::Kind::kDiff;
+    header.base = own.base = base.digest;
+    own.file = Fd(memfd_create("own", MFD_CLOEXEC));
+    const auto sealed = sf::seal(header, {.memory = source.get(), .state = state.get()}, kTenantKey, arena(), own.file.get());
+    EXPECT_TRUE(sealed);
+    own.digest = sealed->file;
+    own.base_file = std::move(base.file);
+    return own;
+  }
+  [[nodiscard]] pages::Keys keys() const {
+    const auto key_of = [](const Fd& sealed) { return *sf::unwrap(*sf::read_header(sealed.get()), kTenantKey, arena()); };
+    return {key_of(file), base_file.valid() ? key_of(base_file) : *arena().take(pages::kDataKeyBytes)};
+  }
+  [[nodiscard]] pages::Order order(std::uint32_t peer, std::uint32_t patience) const { return {digest, base, peer, patience}; }
+  // For the page server: 4, 5 and, where there is a base, 6.
+  [[nodiscard]] std::vector<int> descriptors(int listener) const {
+    std::vector<int> all = {file.get(), listener};
+    if (base_file.valid()) all.push_back(base_file.get());
+    return all;
+  }
   Bytes image;
-  Digest digest;
-  Fd file;
+  Digest digest, base;
+  Fd file, base_file;
+
+ private:
+  Sleeping() = default;
 };
 
 // A listening socket in a directory of its own, where anybody may connect.

@@ -18,11 +18,11 @@ class PageServer : public testing::Test {
   }
   sandbox::Worker start(const Sleeping& snapshot) {
     static const test::Runnable executable(MVM_PAGES);
-    const std::array<int, 2> extra = {snapshot.file.get(), listener_.fd()};
+    const auto extra = snapshot.descriptors(listener_.fd());
     return test::started({.executable = executable.fd(), .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
   }
   static void order(const sandbox::Worker& worker, const Sleeping& snapshot, std::uint32_t patience = 10'000, std::uint32_t peer = test::kVmmUid) {
-    ASSERT_TRUE(pages::send_order(worker.channel.get(), {snapshot.digest, peer, patience}, snapshot.key()));
+    ASSERT_TRUE(pages::send_order(worker.channel.get(), snapshot.order(peer, patience), snapshot.keys()));
   }
   static Said said(const sandbox::Worker& worker) {
     const auto report = test::next_report(worker);
@@ -43,6 +43,29 @@ TEST_F(PageServer, ServesOneMicroVmAndEnds) {
   EXPECT_EQ(last->said, Said::kWhole);
   EXPECT_EQ(test::ended(worker), 0);
   EXPECT_EQ(test::ended_as(vmm), test::kSawAllRight);
+}
+
+TEST_F(PageServer, ServesADiffOverItsBase) {
+  const Sleeping snapshot = Sleeping::on_a_base(128);
+  const auto worker = start(snapshot);
+  order(worker, snapshot);
+  ASSERT_EQ(said(worker), Said::kReady);
+  const pid_t vmm = test::start_vmm(listener_, snapshot, 1);
+  EXPECT_EQ(test::ended(worker), 0);
+  EXPECT_EQ(test::ended_as(vmm), test::kSawAllRight);
+}
+
+TEST_F(PageServer, ServesNoDiffWithoutItsBaseOrOverAnother) {
+  const Sleeping snapshot = Sleeping::on_a_base(4);
+  const auto without = start(snapshot);
+  auto told = snapshot.order(test::kVmmUid, 1000);
+  told.base = {};
+  ASSERT_TRUE(pages::send_order(without.channel.get(), told, snapshot.keys()));
+  EXPECT_EQ(test::ended(without), 70);
+  const auto another = start(snapshot);
+  told.base = snapshot.digest;
+  ASSERT_TRUE(pages::send_order(another.channel.get(), told, snapshot.keys()));
+  EXPECT_EQ(test::ended(another), 70);
 }
 
 TEST_F(PageServer, GivesZerosForWhatABalloonTook) {
@@ -107,7 +130,7 @@ TEST_F(PageServer, TakesNoHandOverOfAnotherUser) {
 TEST_F(PageServer, ServesNoFileButTheOneThatWasMeant) {
   const Sleeping snapshot(4), older(4);
   const auto worker = start(older);
-  ASSERT_TRUE(pages::send_order(worker.channel.get(), {snapshot.digest, test::kVmmUid, 1000}, older.key()));
+  ASSERT_TRUE(pages::send_order(worker.channel.get(), snapshot.order(test::kVmmUid, 1000), older.keys()));
   EXPECT_FALSE(test::next_report(worker));
   EXPECT_EQ(test::ended(worker), 70);
 }
@@ -115,7 +138,7 @@ TEST_F(PageServer, ServesNoFileButTheOneThatWasMeant) {
 TEST_F(PageServer, ServesNothingWithAnotherKey) {
   const Sleeping snapshot(4), other(4);
   const auto worker = start(snapshot);
-  ASSERT_TRUE(pages::send_order(worker.channel.get(), {snapshot.digest, test::kVmmUid, 1000}, other.key()));
+  ASSERT_TRUE(pages::send_order(worker.channel.get(), snapshot.order(test::kVmmUid, 1000), other.keys()));
   EXPECT_FALSE(test::next_report(worker));
   EXPECT_EQ(test::ended(worker), 70);
 }

@@ -12,7 +12,7 @@ using pages::Said;
 
 sandbox::Worker start(const std::vector<seccomp::Line>& lines, const test::Sleeping& snapshot, const test::Listener& listener) {
   static const test::Runnable executable(MVM_PAGES_UNDER_TEST);
-  return test::start_with(executable, "pages", lines, sandbox::Channel::kSeqpacket, {snapshot.file.get(), listener.fd()});
+  return test::start_with(executable, "pages", lines, sandbox::Channel::kSeqpacket, snapshot.descriptors(listener.fd()));
 }
 
 bool says(const sandbox::Worker& worker, Said what) {
@@ -20,12 +20,12 @@ bool says(const sandbox::Worker& worker, Said what) {
   return report && report->said == what;
 }
 
-// A wake to its end, with faults, and a balloon that takes memory meanwhile; chunks so large that malloc maps them.
+// A wake to its end, of a diff, with faults, and a balloon that takes memory meanwhile; chunks so large that malloc maps them.
 bool serves(const std::vector<seccomp::Line>& lines) {
-  const test::Sleeping snapshot(512, {}, snapshot_file::kMaxChunk);
+  const test::Sleeping snapshot = test::Sleeping::on_a_base(512, snapshot_file::kMaxChunk);
   const test::Listener listener;
   const auto worker = start(lines, snapshot, listener);
-  if (!pages::send_order(worker.channel.get(), {snapshot.digest, test::kVmmUid, 10'000}, snapshot.key())) return false;
+  if (!pages::send_order(worker.channel.get(), snapshot.order(test::kVmmUid, 10'000), snapshot.keys())) return false;
   if (!says(worker, Said::kReady)) return test::ended(worker) == 0;
   const pid_t vmm = test::start_vmm(listener, snapshot, 1, 500);
   const bool ok = says(worker, Said::kFirst) && says(worker, Said::kWhole);
@@ -39,7 +39,7 @@ bool wakes_the_second(const std::vector<seccomp::Line>& lines) {
   const test::Sleeping snapshot(64);
   const test::Listener listener;
   const auto worker = start(lines, snapshot, listener);
-  if (!pages::send_order(worker.channel.get(), {snapshot.digest, 0, 10'000}, snapshot.key()) || !says(worker, Said::kReady)) return false;
+  if (!pages::send_order(worker.channel.get(), snapshot.order(0, 10'000), snapshot.keys()) || !says(worker, Said::kReady)) return false;
   const test::WatchedMemory memory({snapshot.image.size()});
   const Fd connection(listener.connected());
   // The page is put in by hand while its fault is in the queue, so the page server finds it there.

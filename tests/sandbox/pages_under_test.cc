@@ -4,9 +4,9 @@
 
 int main() {
   const auto grants = mvm::test::given_grants("pages");
-  for (const int fd : {mvm::pages::kSnapshotFd, mvm::pages::kListenerFd}) {
-    if (dup2(fd + 1, fd) < 0) return 1;
+  for (const int fd : {mvm::pages::kSnapshotFd, mvm::pages::kListenerFd, mvm::pages::kBaseFd}) {
+    if (dup2(fd + 1, fd) < 0 && fd != mvm::pages::kBaseFd) return 1;
   }
-  close(mvm::pages::kListenerFd + 1);
+  close(mvm::pages::kBaseFd + 1);
   return mvm::pages::run(grants.grants());
 }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "snapshot-file/reader.h"
+#include "snapshot-file/image.h"
 #include "snapshot-file/writer.h"
 
 namespace mvm::test {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <csignal>
 
@@ -105,6 +106,32 @@ TEST(Writer, SaysThatThereIsNoRoom) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   ASSERT_FALSE(sealed);
   EXPECT_EQ(sealed.error().sys_errno, EFBIG);
+}
+
+// In a process of its own, whose memory is looked at when it has ended: a guest of 1 TiB, whose memory is a sparse file with some pages in it.
+TEST(Writer, NeedsLittleMemoryWhateverTheGuestsSize) {
+  const Fd source = memory_file(), state = test::file_of({1}), out = memory_file();
+  ASSERT_EQ(ftruncate(source.get(), static_cast<off_t>(kMaxMemory)), 0);
+  const Bytes page = test::random_bytes(kPage, 5);
+  for (const std::uint64_t at : {std::uint64_t{0}, kMaxMemory / 2, kMaxMemory - kPage}) ASSERT_EQ(pwrite(source.get(), page.data(), kPage, static_cast<off_t>(at)), static_cast<ssize_t>(kPage));
+  const auto peak_kib_of = [](const auto& work) {
+    const pid_t child = fork();
+    if (child == 0) _exit(work() ? 0 : 1);
+    int status = 0;
+    rusage used{};
+    EXPECT_EQ(wait4(child, &status, 0, &used), child);
+    EXPECT_EQ(status, 0);
+    return used.ru_maxrss;
+  };
+  const long nothing = peak_kib_of([] { return true; });
+  const long sealing = peak_kib_of([&] {
+    const auto arena = SecretArena::make(1 << 16);  // a child has none of its parent's
+    return arena && seal(test::header_for(kMaxMemory, chunk_for(kMaxMemory), 1), {.memory = source.get(), .state = state.get()}, test::kTenantKey, *arena, out.get()).has_value();
+  });
+  EXPECT_LT(sealing - nothing, 64 << 10) << "KiB";
+  auto reader = test::open_file(test::bytes_of(out.get()));
+  ASSERT_TRUE(reader);
+  for (const std::uint32_t chunk : {0u, kMaxChunks / 2, kMaxChunks - 1}) EXPECT_TRUE(std::ranges::equal(reader->chunk(chunk)->data, page)) << chunk;
 }
 
 // The file never holds what went in, compressed or not.
