@@ -87,6 +87,17 @@ TEST_F(DoubledVmm, RefusesASecondRootDriveAndAFileThatIsNotThere) {
   EXPECT_THAT(refusal("PUT", "/boot-source", R"({"kernel_image_path":"/nowhere"})"), HasSubstr("kernel file cannot be opened"));
 }
 
+TEST_F(DoubledVmm, RefusesWhatTheRealOneRefusesThoughTheApiDescriptionDoesNot) {
+  EXPECT_THAT(refusal("PUT", "/machine-config", R"({"vcpu_count":3,"mem_size_mib":64,"smt":true})"), HasSubstr("an even number if SMT is enabled"));
+  EXPECT_THAT(refusal("PUT", "/vsock", R"({"guest_cid":4294967296,"uds_path":"/x"})"), HasSubstr("expected u32"));
+  EXPECT_THAT(refusal("PUT", "/vsock", R"({"guest_cid":3,"uds_path":"/)" + std::string(107, 'x') + R"("})"), HasSubstr("shorter than SUN_LEN"));
+  const auto boot_args = [](std::size_t size) { return R"({"kernel_image_path":"/dev/null","boot_args":")" + std::string(size, 'x') + R"("})"; };
+  EXPECT_EQ(put("/boot-source", boot_args(2047)).status, 204);
+  EXPECT_THAT(refusal("PUT", "/boot-source", boot_args(2048)), HasSubstr("Invalid cmdline capacity"));
+  boot();
+  EXPECT_EQ(refusal("PUT", "/mmds", R"({"a":"b"})"), "MMDS error: The MMDS data store is not initialized.");
+}
+
 TEST_F(DoubledVmm, SaysSoOfWhatItDoesNotDouble) {
   EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":1,"deflate_on_oom":true})"), StartsWith("fake-firecracker:"));
   EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":1})"), HasSubstr("missing field"));

@@ -181,11 +181,12 @@ void make_devices(const Jail& jail, long userfaultfd_minor) {
   if (userfaultfd_minor >= 0) device("/dev/userfaultfd", 10, static_cast<unsigned>(userfaultfd_minor));
 }
 
+// The jailer splits a line of /proc/misc ("%3i %s") at each space and looks at the second part, so it finds the device only
+// where the minor has three digits.
 long userfaultfd_minor() {
   std::ifstream misc("/proc/misc");
-  long minor_number = 0;
-  for (std::string name; misc >> minor_number >> name;) {
-    if (name == "userfaultfd") return minor_number;
+  for (std::string line; std::getline(misc, line);) {
+    if (line.ends_with(" userfaultfd") && line[0] != ' ') return std::stol(line);
   }
   return -1;
 }

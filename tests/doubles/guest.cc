@@ -96,8 +96,10 @@ std::vector<std::string> ip_words(const std::string& boot_args) {
 
 }  // namespace
 
+std::string errno_text(int number) { return std::string(strerror(number)) + " (os error " + std::to_string(number) + ")"; }
+
 std::optional<std::string> Guest::open_tap(const std::string& name, const std::string& mac) {
-  if (name.size() >= IFNAMSIZ) return "Invalid TUN/TAP Backend provided by " + name;
+  if (name.size() >= IFNAMSIZ) return "Invalid interface name";
   if (tap_ >= 0) close(tap_);
   tap_ = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (tap_ < 0) return std::string("Couldn't open /dev/net/tun: ") + strerror(errno);
@@ -106,7 +108,7 @@ std::optional<std::string> Guest::open_tap(const std::string& name, const std::s
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
   const int header = kVnetHeader;
   if (ioctl(tap_, TUNSETIFF, &request) < 0 || ioctl(tap_, TUNSETOFFLOAD, 0) < 0 || ioctl(tap_, TUNSETVNETHDRSZ, &header) < 0) {
-    const std::string why = "Invalid TUN/TAP Backend provided by " + name + ": " + strerror(errno);
+    const std::string why = "Error while creating ifreq structure: " + errno_text(errno) + ". Invalid TUN/TAP Backend provided by " + name + kSeeTaps;
     close(tap_);
     tap_ = -1;
     return why;

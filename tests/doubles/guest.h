@@ -22,6 +22,11 @@ struct Outcome {
   std::string line;
 };
 
+// As Rust's std::io::Error is printed.
+[[nodiscard]] std::string errno_text(int number);
+// How Firecracker ends what it says of a tap that it cannot take.
+inline constexpr const char* kSeeTaps = ". Check our documentation on setting up the network devices.";
+
 class Guest {
  public:
   // What is wrong, or nothing. Not persistent: the tap has to be there, as the jail's uid may not make one.

@@ -17,6 +17,7 @@ namespace mvm::doubles {
 namespace {
 
 const char* const kAfter = "The requested operation is not supported after starting the microVM.";
+constexpr std::size_t kMaxCommandLine = 2048;  // CMDLINE_MAX_SIZE, with the NUL
 const char* const kBefore = "The requested operation is not supported before starting the microVM.";
 
 Reply ok() { return {204, ""}; }
@@ -59,8 +60,6 @@ Found find_rule(const std::string& method, const std::string& path) {
 bool plain_id(const std::string& id) {
   return std::ranges::all_of(id, [](unsigned char c) { return c == '_' || std::isalnum(c) != 0; });
 }
-
-std::string errno_text(int number) { return std::string(strerror(number)) + " (os error " + std::to_string(number) + ")"; }
 
 int open_for_reading(const std::string& path, const std::string& otherwise) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -143,6 +142,10 @@ Reply Vmm::obey(const RequestRule& rule, const std::string& id, const nlohmann::
     if (merged["mem_size_mib"] == 0 || (merged["huge_pages"] == "2M" && merged["mem_size_mib"].get<long>() % 2 != 0)) {
       return fault("Machine config error: The memory size (MiB) is either 0, or not a multiple of the configured page size.");
     }
+    const long vcpus = merged["vcpu_count"].get<long>();
+    if (merged["smt"] == true && vcpus > 1 && vcpus % 2 != 0) {
+      return fault("Machine config error: The number of vCPUs must be greater than 0, less than 32 and must be 1 or an even number if SMT is enabled.");
+    }
     machine_ = merged;
     return ok();
   }
@@ -152,6 +155,7 @@ Reply Vmm::obey(const RequestRule& rule, const std::string& id, const nlohmann::
   if (what == "PUT /vsock") return set_vsock(body);
   if (what == "PUT /mmds/config") return set_mmds(body);
   if (what == "PUT /mmds") {
+    if (!mmds_ && !config_.contains("mmds-config") && life_ != Life::kNotStarted) return fault("MMDS error: The MMDS data store is not initialized.");
     mmds_ = body;
     return ok();
   }
@@ -211,13 +215,14 @@ Reply Vmm::set_boot_source(const nlohmann::json& body) {
     close(open_for_reading(body["initrd_path"], "Boot source error: The initrd file cannot be opened due to invalid path or invalid permissions. "));
   }
   boot_args_ = body.value("boot_args", "");
-  if (boot_args_.size() > 2048) return fault("Boot source error: The kernel command line is invalid: String length too large.");
+  if (boot_args_.size() >= kMaxCommandLine) return fault("Boot source error: The kernel command line is invalid: Invalid cmdline capacity provided.");
   config_["boot-source"] = body;
   return ok();
 }
 
 Reply Vmm::set_drive(const nlohmann::json& body) {
-  if (body.contains("socket") || !body.contains("path_on_host")) return fault("fake-firecracker: vhost-user drives are not doubled");
+  if (body.contains("socket")) return fault("fake-firecracker: vhost-user drives are not doubled");
+  if (!body.contains("path_on_host")) return fault("Drive config error: Unable to create the virtio block device: Invalid block config.");
   const bool read_only = body.value("is_read_only", false);
   const std::string path = body["path_on_host"];
   const int file = open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
@@ -244,12 +249,20 @@ Reply Vmm::set_drive(const nlohmann::json& body) {
 Reply Vmm::set_network(const nlohmann::json& body) {
   const std::string mac = body.value("guest_mac", "06:00:00:00:00:01");
   if (!std::regex_match(mac, std::regex("([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"))) {
-    return fault("An error occurred when deserializing the json body of a request: invalid value: string \"" + mac + "\", expected MAC address.");
+    return fault("An error occurred when deserializing the json body of a request: The provided MAC address is invalid..");
+  }
+  auto& interfaces = config_["network-interfaces"];
+  for (const auto& other : interfaces) {
+    if (other["iface_id"] == body["iface_id"]) continue;
+    if (other.value("guest_mac", "") == mac) return fault("Network config error: The MAC address is already in use: " + mac);
+    if (other["host_dev_name"] != body["host_dev_name"]) return fault("fake-firecracker: a second network interface is not doubled");
+    return fault("Network config error: Could not create the network device: Open tap device failed: Error while creating ifreq structure: " +
+                 errno_text(EBUSY) + ". Invalid TUN/TAP Backend provided by " + body["host_dev_name"].get<std::string>() + kSeeTaps);
   }
   if (const auto wrong = guest_.open_tap(body["host_dev_name"], mac)) {
     return fault("Network config error: Could not create the network device: Open tap device failed: " + *wrong);
   }
-  config_["network-interfaces"] = nlohmann::json::array({body});
+  interfaces = nlohmann::json::array({body});
   return ok();
 }
 
@@ -257,7 +270,12 @@ Reply Vmm::set_vsock(const nlohmann::json& body) {
   const std::string path = body["uds_path"];
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fault("Vsock config error: Cannot create backend for vsock device: UnixBind");
+  if (path.size() >= sizeof address.sun_path) {
+    return fault("Vsock config error: Cannot create backend for vsock device: Error binding to the host-side Unix socket: path must be shorter than SUN_LEN");
+  }
+  if (const auto cid = body["guest_cid"].get<std::uint64_t>(); cid > UINT32_MAX) {
+    return fault("An error occurred when deserializing the json body of a request: invalid value: integer `" + std::to_string(cid) + "`, expected u32.");
+  }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   if (vsock_ >= 0) {
     close(vsock_);

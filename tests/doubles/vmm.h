@@ -1,8 +1,7 @@
 // The state of one doubled microVM: what its API was told, in the order it was told, and what it answers. The devices are
 // real where it matters to others: a tap is opened, files are opened, the vsock's socket is bound.
-// Compared with Firecracker v1.16.1 itself over 87 requests, good and bad: the same status in 85, and stricter in two, where it
-// keeps to the API description and Firecracker does not (a guest_cid below 3, an MMDS that is no object). What is wrong with a
-// body is said in fewer words than serde's.
+// same_answers_test.py asks it and Firecracker itself the same; it is stricter where it keeps to the API description and
+// Firecracker does not (a guest_cid below 3, an MMDS that is no object), and says in fewer words than serde what is wrong with a body.
 // For tests only; never installed.
 #pragma once
 
