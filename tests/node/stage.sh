@@ -28,7 +28,13 @@ carry_firecracker() {
     install -d "$tree/firecracker" "$dropin"
     install -m 0755 "$1/firecracker" "$1/jailer" "$tree/firecracker/"
     install -m 0444 "$1/vmlinux" "$1/rootfs.ext4" "$tree/firecracker/"
-    printf '[Service]\nEnvironment=MVM_FIRECRACKER_DIR=/opt/mvm-stage/firecracker\n' >"$dropin/firecracker.conf"
+    # Which of the two fits is the VM's CPU's to say.
+    cat >"$dropin/firecracker.conf" <<'CONF'
+[Service]
+Environment=MVM_FIRECRACKER_DIR=/opt/mvm-stage/firecracker
+ExecStartPre=-/sbin/modprobe -q kvm_amd
+ExecStartPre=-/sbin/modprobe -q kvm_intel
+CONF
 }
 
 mkdir -p "$work"
