@@ -75,8 +75,8 @@ Status create(Socket& route, std::span<const CheckedBridge> bridges) {
 
 // Of which no link is there, and which are of one cluster: all of them, or after an error none.
 Status make_new_bridges(Kernel& kernel, std::span<const CheckedBridge> bridges) {
-  if (Status first = before_the_links(kernel, bridges); !first) return first;
-  Status made = create(kernel.route, bridges);
+  Status made = before_the_links(kernel, bridges);
+  if (made) made = create(kernel.route, bridges);
   if (made) made = set_up(kernel.route, bridges);
   if (made) return {};
   for (const CheckedBridge& bridge : bridges) {

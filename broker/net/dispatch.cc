@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <span>
-#include <tuple>
 #include <utility>
 
 #include "broker/net/making.h"
@@ -92,15 +90,14 @@ int phase_of(const wire::Task& task) {
 }
 
 // How many at the front are to be made, as far as all bridges, then all rules, then all taps is as one after the other: for each
-// tenant in that order, and nothing twice.
+// tenant in that order.
 std::size_t makings_first(std::span<const wire::Task> tasks) {
   std::map<std::uint16_t, int> reached;
-  std::set<std::tuple<lang::Word, std::uint16_t, std::uint32_t>> seen;
   std::size_t count = 0;
   for (; count < tasks.size() && is_making(tasks[count]); ++count) {
     const wire::Task& task = tasks[count];
     int& phase = reached[task.place.net];
-    if (phase_of(task) < phase || !seen.emplace(task.statement.word, task.place.net, task.place.slot).second) break;
+    if (phase_of(task) < phase) break;
     phase = phase_of(task);
   }
   return count;

@@ -227,7 +227,25 @@ TEST_F(Makings, OfBridgesAreRefusedOnAHostThatChecksTheReversePathLoosely) {
 // One after the other, the tap is refused: its bridge comes behind it.
 TEST_F(Makings, KeepTheOrderOfATapBeforeItsBridge) {
   done_but(numbered({tap_task(Op::kMake, 3, 3), bridge_task(Op::kMake, 3), bridge_task(Op::kMake, 4)}), {{0, Errc::kNotFound}});
-  done_but(numbered({tap_task(Op::kMake, 3, 3), tap_task(Op::kMake, 3, 3), tap_task(Op::kMake, 4, 3)}), {});
+}
+
+TEST_F(Makings, OfTheSameTwiceAreDone) {
+  std::vector<wire::Task> twice;
+  for (const wire::Task& task : all()) twice.insert(twice.end(), 2, task);
+  std::ranges::stable_sort(twice, {}, [](const wire::Task& task) { return task.place.net; });
+  all_done(numbered(twice));
+  EXPECT_TRUE(whole());
+}
+
+// The cluster's subnet is a constant of a policy; where it changes between two bridges, each has its own.
+TEST_F(Makings, OfBridgesOfTwoClustersHaveEachItsOwnDeadEnd) {
+  std::vector<wire::Task> two = {bridge_task(Op::kMake, 3), bridge_task(Op::kMake, 4)};
+  two[1].place.cidr = {10U << 24 | 64U << 16, 12};
+  two[1].place.subnet = {10U << 24 | 64U << 16 | 4U << 8, 24};
+  two[1].statement.numbers = {4, two[1].place.subnet.packed()};
+  all_done(numbered(two));
+  EXPECT_TRUE(shell("ip route show table 7170003").contains("blackhole 10.240.0.0/12"));
+  EXPECT_TRUE(shell("ip route show table 7170004").contains("blackhole 10.64.0.0/12"));
 }
 
 // A tap that another process made in the moment before: it is not taken over.
