@@ -208,7 +208,7 @@ int main(int count, char** words) {
   check(setrlimit(RLIMIT_NOFILE, &files) == 0, "setrlimit");
   Host one(1, 1), same(1, 1), many(tenants, 1), crowd(1, tenants);
   for (Host* host : {&one, &same, &many, &crowd}) host->warm();
-  Kind out{"out, by way of NAT"}, within{"within the tenant"};
+  Kind out{"out by way of NAT"}, within{"within the tenant"};
   for (std::size_t i = 0; i < slices; ++i)
     for (Kind* kind : {&out, &within}) {
       const auto run = [&](Host& host, std::size_t length) { return kind == &out ? host.out(length) : host.within(length); };
@@ -226,7 +226,7 @@ int main(int count, char** words) {
   for (const Kind* kind : {&out, &within}) {
     print(kind->name, "one tenant", kind->one, kind->one, 1);
     print(kind->name, "another with one tenant", kind->same, kind->one, 1);
-    print(kind->name, "many tenants, a slice each by turns", kind->many, kind->one, tenants);
-    print(kind->name, "many tenants, a packet each by turns, against as many instances of one", kind->turns, kind->crowd, tenants);
+    print(kind->name, "many tenants by slices", kind->many, kind->one, tenants);
+    print(kind->name, "many tenants by packets against as many instances", kind->turns, kind->crowd, tenants);
   }
 }

@@ -71,11 +71,11 @@ def packets(samples):
     hosts = list(dict.fromkeys((row['kind'], row['host']) for row in samples if row['host'] != 'one tenant'))
     tenants = max(int(row['tenants']) for row in samples)
     drawing = Drawing(860, 90 + 30 * len(hosts), f'Packets a second against a host with one tenant ({tenants} are many); grey: within 5%')
-    left, right, least, most = 330, 830, 0.8, 1.2
+    left, right, least, most = 470, 830, 0.7, 1.1
     place = lambda ratio: left + (right - left) * (min(max(ratio, least), most) - least) / (most - least)
     bottom = 46 + 30 * len(hosts)
     drawing.bar(place(0.95), 36, place(1.05) - place(0.95), bottom - 36, '#eee')
-    for tick in (0.8, 0.9, 1.0, 1.1, 1.2):
+    for tick in (0.7, 0.8, 0.9, 1.0, 1.1):
         drawing.line(place(tick), 36, place(tick), bottom, PALE)
         drawing.text(place(tick), bottom + 18, f'{tick:.1f}', 'middle')
     for i, (kind, host) in enumerate(hosts):

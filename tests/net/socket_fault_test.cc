@@ -266,8 +266,8 @@ TEST_F(FaultsInMaking, LeaveNothingOfWhatWentTogether) {
         *countdown = -1;
         const auto made = std::ranges::count_if(makings, &Making<Checked>::made);
         if (made == 0) {
-          EXPECT_FALSE(over) << place;
-          EXPECT_EQ(before, whole_state()) << place;
+          ASSERT_FALSE(over) << place;
+          ASSERT_EQ(before, whole_state()) << place;
           continue;
         }
         // A fault in reading what is left after an expected refusal (there are no tables yet) is none.
