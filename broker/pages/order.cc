@@ -6,13 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "broker/pages/server.h"
-
 namespace mvm::pages {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x326765676170766d;  // "mvpageg2", backwards
-static_assert(kMaxReport == 16 + 4 * kMaxTouched);
 
 struct Wire {
   std::uint64_t magic;

@@ -50,7 +50,8 @@ struct Report {
   std::uint64_t faults = 0;
   std::vector<std::uint32_t> touched;
 };
-inline constexpr std::size_t kMaxReport = 16 + 4 * 32'768;
+inline constexpr std::size_t kMaxTouched = 32'768;  // chunks that are remembered for the next wake
+inline constexpr std::size_t kMaxReport = 16 + 4 * kMaxTouched;
 
 [[nodiscard]] std::vector<std::uint8_t> encode(const Report& report);
 [[nodiscard]] Result<Report> decode_report(std::span<const std::uint8_t> bytes);

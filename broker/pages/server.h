@@ -15,12 +15,12 @@
 
 #include "base/error.h"
 #include "broker/pages/handover.h"
+#include "broker/pages/order.h"
 #include "broker/pages/uffd.h"
 #include "snapshot-file/image.h"
 
 namespace mvm::pages {
 
-inline constexpr std::size_t kMaxTouched = 32'768;  // chunks that are remembered for the next wake
 inline constexpr std::size_t kMaxWaiting = 65'536;  // pages that somebody waits for at once: a thread each
 inline constexpr unsigned kFaultsInARow = 8;        // after so many a chunk of the rest is put in: whoever faults without end does not keep the key here
 

@@ -112,7 +112,7 @@ Status prepare(const SpawnRequest& request, const ChildFds& fds, pid_t parent) {
   if (auto ok = place_descriptors(fds); !ok) return ok;
   if (auto ok = reset_signals(); !ok) return ok;
   if (auto ok = become(request.grants, request.user); !ok) return ok;
-  return die_with(parent);
+  return request.dies == Dies::kWithUs ? die_with(parent) : Status{};
 }
 
 [[noreturn]] void tell_and_exit(const Fd& report, const Error& error) {

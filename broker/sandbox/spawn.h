@@ -20,6 +20,9 @@ inline constexpr int kFirstExtraFd = 4;  // in the worker: the first of SpawnReq
 inline constexpr std::size_t kMaxExtraFds = 8;
 inline constexpr std::size_t kMaxArguments = 8;
 
+// Whether the worker is killed when who started it dies. A page server is not: its microVM outlives us, and needs it until all is in.
+enum class Dies : std::uint8_t { kWithUs, kAlone };
+
 enum class Channel : std::uint8_t { kStream, kSeqpacket };
 
 struct SpawnRequest {
@@ -29,6 +32,7 @@ struct SpawnRequest {
   Channel channel = Channel::kSeqpacket;
   std::span<const int> extra = {};               // given to the worker as 4, 5, ...
   std::span<const std::string> arguments = {};   // after argv[0], which is grants.process
+  Dies dies = Dies::kWithUs;
 };
 
 struct Worker {
@@ -37,7 +41,7 @@ struct Worker {
 };
 
 // The worker starts in "/", in a session of its own, with an empty environment, /dev/null as 0 and 1, our stderr as 2, its
-// channel as 3, `extra` behind it and no other descriptor. It is killed when we die. Returns once its execve has
+// channel as 3, `extra` behind it and no other descriptor. It is killed when we die, if `dies` says so. Returns once its execve has
 // succeeded; every step before that which fails is the error.
 [[nodiscard]] Result<Worker> spawn(const SpawnRequest& request);
 

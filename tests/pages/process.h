@@ -50,9 +50,10 @@ struct Sleeping {
     own.base_file = std::move(base.file);
     return own;
   }
-  [[nodiscard]] pages::Keys keys() const {
-    const auto key_of = [](const Fd& sealed) { return *sf::unwrap(*sf::read_header(sealed.get()), kTenantKey, arena()); };
-    return {key_of(file), base_file.valid() ? key_of(base_file) : *arena().take(pages::kDataKeyBytes)};
+  // `secrets`: a child needs its own, for it has none of its parent's.
+  [[nodiscard]] pages::Keys keys(const SecretArena& secrets = arena()) const {
+    const auto key_of = [&](const Fd& sealed) { return *sf::unwrap(*sf::read_header(sealed.get()), kTenantKey, secrets); };
+    return {key_of(file), base_file.valid() ? key_of(base_file) : *secrets.take(pages::kDataKeyBytes)};
   }
   [[nodiscard]] pages::Order order(std::uint32_t peer, std::uint32_t patience) const { return {digest, base, peer, patience}; }
   // For the page server: 4, 5 and, where there is a base, 6.
