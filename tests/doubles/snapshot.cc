@@ -25,10 +25,10 @@ std::uint64_t fresh_seed() {
 
 nlohmann::json state_in(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw std::runtime_error("Load snapshot error: Failed to restore from snapshot: Failed to get snapshot state from file: Failed to open snapshot file: " + std::string(strerror(errno)));
+  if (!file) throw std::runtime_error("Load snapshot error: Failed to restore from snapshot: Failed to get snapshot state from file: Failed to open snapshot file: " + errno_text(errno));
   const nlohmann::json state = nlohmann::json::parse(std::string(std::istreambuf_iterator<char>(file), {}), nullptr, false);
   if (!state.is_object() || state.value("fake-firecracker", 0) != kStateFormat) {
-    throw std::runtime_error("Load snapshot error: Failed to restore from snapshot: Failed to get snapshot state from file: Failed to load snapshot state from file: it is none");
+    throw std::runtime_error("Load snapshot error: Failed to restore from snapshot: Failed to get snapshot state from file: Failed to load snapshot state from file: An error occurred during bitcode serialization: bitcode error");
   }
   return state;
 }
@@ -68,7 +68,7 @@ Reply Vmm::create_snapshot(const nlohmann::json& body) {
   const bool wrote = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
   const int saved = errno;
   if (file >= 0) close(file);
-  if (!wrote) return fault("Create snapshot error: Cannot perform open on the snapshot backing file: " + std::string(strerror(saved)));
+  if (!wrote) return fault("Create snapshot error: Cannot perform open on the snapshot backing file: " + errno_text(saved));
   return {};
 }
 
