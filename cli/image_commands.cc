@@ -118,7 +118,7 @@ int list_images(const Context& context, const ImageOptions& options) {
   return kOk;
 }
 
-// A text that cannot be read may name any image, so then nothing is collected.
+// A text that cannot be read may name any image, and so may those of a directory that is not there; then nothing is collected.
 Status add_uses(const std::string& directory, lang::Kind kind, std::string_view suffix, std::set<Digest>& uses) {
   std::error_code failed;
   for (std::filesystem::directory_iterator at(directory, failed), end; !failed && at != end; at.increment(failed)) {
@@ -134,7 +134,7 @@ Status add_uses(const std::string& directory, lang::Kind kind, std::string_view 
       if (line.word == lang::Word::kPool) uses.insert(lang::pool_view(line).image);
     }
   }
-  if (failed && failed != std::errc::no_such_file_or_directory) return fail_errno(failed.value(), "list", directory);
+  if (failed) return fail_errno(failed.value(), "list", directory);
   return {};
 }
 

@@ -12,7 +12,7 @@ node_name=node-7
 as_agent() { setpriv --reuid=mvm --regid=mvm --clear-groups "$@"; }
 agent_mvm() { as_agent mvm --no-colour "$@"; }
 
-# Firecracker and its jailer, and an image whose manifest is its own two files' sums.
+# Firecracker and its jailer, and an image that is filed as any other.
 install_firecracker() {
     mkdir -p /usr/libexec/mvm/firecracker
     install -m 0755 "$firecracker_dir/firecracker" "$firecracker_dir/jailer" /usr/libexec/mvm/firecracker/
@@ -29,9 +29,12 @@ make_image() {
         echo "a kernel" >"$files/kernel"
         echo "a root file system" >"$files/rootfs"
     fi
-    image=$(cd "$files" && sha256sum kernel rootfs | sha256sum | cut -d' ' -f1)
-    install -d -m 0755 "/var/lib/mvm/images/$image"
-    install -m 0444 "$files/kernel" "$files/rootfs" "/var/lib/mvm/images/$image/"
+    truncate -s %4096 "$files/rootfs"
+    [ "$(stat -c %s "$files/rootfs")" -gt 4096 ] || truncate -s 8192 "$files/rootfs"
+    echo "a lock file" >"$work/flake.lock"
+    mvm image manifest "$files" --flake path:test --lock-file "$work/flake.lock" >/dev/null
+    image=$(mvm image import "$files")
+    image=${image#sha256:}
 }
 
 make_policy() {
