@@ -205,6 +205,8 @@ Result<Server::Went> Server::put_run(std::uint64_t page, std::uint64_t count, co
 Status Server::let_go() {
   for (const Region& region : mappings_.regions) {
     if (auto ok = uffd_.unregister(region.base, region.size); !ok) return ok;
+    // The kernel wakes who waits before it takes the memory out, and with locks for single mappings a fault can begin to wait in between.
+    if (auto ok = uffd_.wake(region.base, region.size); !ok) return ok;
   }
   for (int i = 0; i < kMostPauses; ++i) {
     if (const auto events = uffd_.events(); !events) return forward(events.error());
