@@ -20,7 +20,7 @@ constexpr std::string_view kEndLine = "end sha256:";
 Status send_request(const Fd& socket, const wire::Request& request, std::span<const int> descriptors) {
   std::vector<std::uint8_t> bytes = wire::encode(request);
   iovec part{bytes.data(), bytes.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(wire::kSubmitDescriptors * sizeof(int))> control{};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -127,11 +127,12 @@ Result<BrokerClient> BrokerClient::connect(const std::string& socket_path) {
 
 Result<wire::Event> BrokerClient::submit(const Submission& submission, const OnEvent& on_event) {
   const auto plan = make_sealed(submission.plan), projection = make_sealed(submission.projection);
+  const auto keys = make_sealed({reinterpret_cast<const char*>(submission.keys.data()), submission.keys.size()});
   if (!plan) return forward(plan.error());
   if (!projection) return forward(projection.error());
-  const wire::Submit request{submission.mode, submission.signature,
-                             {submission.sealed_keys.begin(), submission.sealed_keys.end()}};
-  if (auto sent = send_request(socket_, request, std::array{plan->get(), projection->get()}); !sent) return forward(sent.error());
+  if (!keys) return forward(keys.error());
+  const wire::Submit request{submission.mode, submission.signature};
+  if (auto sent = send_request(socket_, request, std::array{plan->get(), projection->get(), keys->get()}); !sent) return forward(sent.error());
   while (true) {
     auto received = receive(socket_, in_ms(kEventTimeout));
     if (!received) return forward(received.error());

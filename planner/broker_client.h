@@ -21,7 +21,7 @@ struct Submission {
   std::string_view plan;        // canonical text
   std::string_view projection;  // the exact bytes that were signed
   std::array<std::uint8_t, wire::kSignatureBytes> signature{};
-  std::span<const std::uint8_t> sealed_keys;
+  std::span<const std::uint8_t> keys;  // a bundle of envelopes (sealing/bundle.h), or nothing
   wire::Mode mode = wire::Mode::kCheck;
 };
 

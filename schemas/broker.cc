@@ -6,6 +6,7 @@
 #include "policy-lang/table.h"
 #include "schemas/broker_generated.h"
 #include "schemas/checked_root.h"
+#include "sealing/offer.h"
 
 namespace mvm::wire {
 namespace {
@@ -68,8 +69,7 @@ struct Body {
   FlatBufferBuilder& builder;
   At<void> operator()(const Submit& submit) const {
     const auto signature = builder.CreateVector(submit.signature.data(), submit.signature.size());
-    const auto keys = builder.CreateVector(submit.sealed_keys);
-    return fbs::CreateSubmit(builder, static_cast<std::uint8_t>(submit.mode), signature, keys).Union();
+    return fbs::CreateSubmit(builder, static_cast<std::uint8_t>(submit.mode), signature).Union();
   }
   At<void> operator()(const AskState&) const { return fbs::CreateAskState(builder).Union(); }
   At<void> operator()(const Watch&) const { return fbs::CreateWatch(builder).Union(); }
@@ -108,7 +108,8 @@ struct Body {
   }
   At<void> operator()(const StateText& event) const {
     const auto state = put(event.state);
-    return fbs::CreateStateText(builder, &state, event.generation).Union();
+    const auto offer = builder.CreateVector(event.offer);
+    return fbs::CreateStateText(builder, &state, event.generation, offer).Union();
   }
   At<void> operator()(const Watching&) const { return fbs::CreateWatching(builder).Union(); }
   At<void> operator()(const Ended& event) const {
@@ -133,8 +134,6 @@ Result<Request> get(const fbs::Submit& from) {
   submit.mode = static_cast<Mode>(from.mode());
   if (from.signature() == nullptr || from.signature()->size() != kSignatureBytes) return malformed("a signature of another size");
   std::copy(from.signature()->begin(), from.signature()->end(), submit.signature.begin());
-  if (from.sealed_keys() == nullptr || from.sealed_keys()->size() > kMaxSealedKeys) return malformed("sealed keys beyond their limit");
-  submit.sealed_keys.assign(from.sealed_keys()->begin(), from.sealed_keys()->end());
   return submit;
 }
 
@@ -189,7 +188,8 @@ Result<Event> get(const fbs::Finished& from) {
 
 Result<Event> get(const fbs::StateText& from) {
   if (from.state() == nullptr || from.generation() > lang::kMaxGeneration) return malformed("StateText");
-  return StateText{get(*from.state()), from.generation()};
+  if (from.offer() == nullptr || (from.offer()->size() != 0 && from.offer()->size() != sealing::kOfferBytes)) return malformed("an offer of another size");
+  return StateText{get(*from.state()), from.generation(), {from.offer()->begin(), from.offer()->end()}};
 }
 
 Result<Event> get(const fbs::Ended& from) {

@@ -22,26 +22,26 @@
 namespace mvm::wire {
 
 inline constexpr const char* kBrokerSocket = "/run/mvm/hostd.sock";
-inline constexpr std::size_t kMaxSealedKeys = 64 * 1024;  // bytes of Submit::sealed_keys
 inline constexpr std::size_t kSignatureBytes = 64;        // Ed25519 (RFC 8032)
-inline constexpr std::size_t kMaxRequest = 96 * 1024;     // bytes of a request packet
+inline constexpr std::size_t kMaxRequest = 1024;          // bytes of a request packet; what is long comes as a memfd
 inline constexpr std::size_t kMaxEvent = 16 * 1024;       // bytes of an event packet
 inline constexpr std::size_t kMaxReason = 1024;           // bytes of `why`, `remedy`, and of an error's `tried` and `on`
 inline constexpr std::size_t kMaxHeldLines = 16;          // lines of one subject: at most one of each primitive
 
-// Two sealed memfds come with it: the plan, then the projection (base/sealed.h says what sealed means; at most 1 MiB each).
+// Three sealed memfds come with it: the plan, the projection (base/sealed.h says what sealed means; at most 1 MiB each), and the bundle
+// of envelopes that the plan needs (sealing/bundle.h; of no bytes where it needs none).
 enum class Mode : std::uint8_t { kApply, kCheck };
 struct Submit {
   Mode mode = Mode::kCheck;
   std::array<std::uint8_t, kSignatureBytes> signature{};  // over the projection's exact bytes
-  std::vector<std::uint8_t> sealed_keys;                  // sealed to hostd; may be empty
   bool operator==(const Submit&) const = default;
 };
 struct AskState { bool operator==(const AskState&) const = default; };  // answered by one StateText
 struct Watch { bool operator==(const Watch&) const = default; };        // answered by Watching, then events until closed
+inline constexpr std::size_t kSubmitDescriptors = 3;
 using Request = std::variant<Submit, AskState, Watch>;
 [[nodiscard]] constexpr std::size_t descriptors_of(const Request& request) {
-  return std::holds_alternative<Submit>(request) ? 2 : 0;
+  return std::holds_alternative<Submit>(request) ? kSubmitDescriptors : 0;
 }
 
 // The plan verifies. Of a check this is the last event; of an apply the statements follow.
@@ -92,6 +92,7 @@ struct Finished {
 struct StateText {
   Digest state;
   std::uint64_t generation = 0;
+  std::vector<std::uint8_t> offer;  // to whom keys are sealed (sealing/offer.h); none where the node has no identity
   bool operator==(const StateText&) const = default;
 };
 struct Watching { bool operator==(const Watching&) const = default; };

@@ -1,6 +1,7 @@
 #include "schemas/worker.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "schemas/checked_root.h"
 #include "schemas/statement_codec.h"
@@ -25,12 +26,44 @@ std::optional<Subnet> decode_subnet(std::uint64_t packed) {
   return subnet;
 }
 
+// A name, or none.
+std::optional<Name> decode_node(const fbs::Bytes32& from) {
+  Name name;
+  if (std::memcmp(from.bytes()->Data(), name.padded().data(), kMaxName) == 0) return name;
+  const std::string_view padded(reinterpret_cast<const char*>(from.bytes()->Data()), kMaxName);
+  const auto read = Name::from(padded.substr(0, padded.find('\0')));
+  if (!read || std::string_view(read->padded().data(), kMaxName) != padded) return std::nullopt;
+  return read;
+}
+
+fbs::Bytes32 to_fbs(const Name& name) {
+  fbs::Bytes32 out;
+  std::memcpy(&out, name.padded().data(), sizeof out);
+  return out;
+}
+
+Result<std::vector<std::vector<std::uint8_t>>> decode_sealed(const flatbuffers::Vector<flatbuffers::Offset<fbs::Sealed>>& from, Op op) {
+  if (from.size() != 0 && op != Op::kMake && op != Op::kMove) return malformed("envelopes that open nothing");
+  if (from.size() > kMaxSealed) return malformed("too many envelopes");
+  std::vector<std::vector<std::uint8_t>> out;
+  std::size_t bytes = 0;
+  for (const fbs::Sealed* sealed : from) {
+    if (sealed->envelope() == nullptr || sealed->envelope()->size() == 0) return malformed("an envelope of nothing");
+    bytes += sealed->envelope()->size();
+    if (bytes > kMaxSealedBytes) return malformed("envelopes beyond their limit");
+    out.emplace_back(sealed->envelope()->begin(), sealed->envelope()->end());
+  }
+  return out;
+}
+
 Result<Place> decode_place(const fbs::Place& from) {
   const auto subnet = decode_subnet(from.subnet()), cidr = decode_subnet(from.cidr());
   if (!subnet || !cidr) return malformed("a subnet that is not one");
   if (from.net() > lang::kMaxNet) return malformed("a net id out of range");
   if (from.generation() > lang::kMaxGeneration) return malformed("a generation out of range");
-  return Place{from.net(), *subnet, *cidr, from.slot(), from.uid(), from.generation()};
+  const auto node = decode_node(from.node());
+  if (!node) return malformed("a node whose name is none");
+  return Place{from.net(), *subnet, *cidr, from.slot(), from.uid(), from.generation(), *node};
 }
 
 // The sign that a statement of that operation has.
@@ -39,14 +72,15 @@ lang::Sign sign_of(Op op) {
     case Op::kMake: return lang::Sign::kAdd;
     case Op::kUnmake: return lang::Sign::kRemove;
     case Op::kMove: return lang::Sign::kMove;
-    case Op::kInventory: break;
+    case Op::kInventory:
+    case Op::kOffer: break;
   }
   return lang::Sign::kNone;
 }
 
 Result<lang::Statement> decode_task_statement(Op op, const fbs::Task& from) {
-  if (op == Op::kInventory) {
-    if (from.statement() != nullptr) return malformed("an inventory of a statement");
+  if (!has_statement(op)) {
+    if (from.statement() != nullptr) return malformed("a statement that nothing is done with");
     return lang::Statement{};
   }
   if (from.statement() == nullptr) return malformed("no statement");
@@ -95,11 +129,17 @@ std::vector<std::uint8_t> encode(const Task& task) {
   for (const Subnet& subnet : task.egress) egress.push_back(subnet.packed());
   const auto egress_at = builder.CreateVector(egress);
   const fbs::Statement statement = to_fbs(task.statement);
-  const fbs::Place place(task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.slot,
+  std::vector<flatbuffers::Offset<fbs::Sealed>> envelopes;
+  for (const auto& envelope : task.sealed) {
+    const auto bytes_at = builder.CreateVector(envelope);
+    envelopes.push_back(fbs::CreateSealed(builder, bytes_at));
+  }
+  const auto sealed_at = builder.CreateVector(envelopes);
+  const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.slot,
                          task.place.uid, task.place.net);
   return finished_bytes(builder,
                         fbs::CreateTask(builder, task.seq, static_cast<std::uint8_t>(task.op),
-                                        task.op == Op::kInventory ? nullptr : &statement, &place, egress_at),
+                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at),
                         kTaskIdentifier);
 }
 
@@ -108,8 +148,8 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   if (!root) return forward(root.error());
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
-  if (from.op() > static_cast<std::uint8_t>(Op::kInventory)) return malformed("an operation that there is not");
-  if (from.place() == nullptr || from.egress() == nullptr) return malformed("a field that is missing");
+  if (from.op() > static_cast<std::uint8_t>(Op::kOffer)) return malformed("an operation that there is not");
+  if (from.place() == nullptr || from.egress() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();
   task.op = static_cast<Op>(from.op());
@@ -126,6 +166,9 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
     if (!subnet || packed == 0) return malformed("a subnet that is not one");
     task.egress.push_back(*subnet);
   }
+  auto sealed = decode_sealed(*from.sealed(), task.op);
+  if (!sealed) return forward(sealed.error());
+  task.sealed = *std::move(sealed);
   return task;
 }
 
@@ -144,8 +187,10 @@ std::vector<std::uint8_t> encode(const Answer& answer) {
     error = fbs::CreateWorkerError(builder, static_cast<std::uint8_t>(answer.error.code), answer.error.sys_errno, tried, on);
   }
   const fbs::Subject ended = to_fbs(answer.ended);
+  flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> offer;
+  if (answer.offer) offer = builder.CreateVector(answer.offer->data(), answer.offer->size());
   return finished_bytes(
-      builder, fbs::CreateAnswer(builder, answer.seq, answer.ok ? 1 : 0, error, items_at, answer.more ? 1 : 0, &ended),
+      builder, fbs::CreateAnswer(builder, answer.seq, answer.ok ? 1 : 0, error, items_at, answer.more ? 1 : 0, &ended, offer),
       kAnswerIdentifier);
 }
 
@@ -175,6 +220,11 @@ Result<Answer> decode_answer(std::span<const std::uint8_t> bytes) {
   auto ended = decode_subject(*from.ended());
   if (!ended) return forward(ended.error());
   answer.ended = *ended;
+  if (from.offer() != nullptr) {
+    if (!answer.ok || from.offer()->size() != sizeof(sealing::PublicKey)) return malformed("an offer that is none");
+    answer.offer.emplace();
+    std::copy(from.offer()->begin(), from.offer()->end(), answer.offer->begin());
+  }
   const bool is_event = answer.seq == 0;
   if (is_event != (answer.ended.kind == SubjectKind::kInstance)) return malformed("an event without an instance, or an answer with one");
   return answer;

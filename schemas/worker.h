@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "policy-lang/statement.h"
+#include "sealing/envelope.h"
 
 namespace mvm::wire {
 
@@ -22,6 +24,8 @@ inline constexpr std::size_t kMaxPacket = 128 * 1024;
 inline constexpr std::size_t kMaxItems = 512;        // inventory items in one answer; `more` says that another follows
 inline constexpr std::size_t kMaxEgress = 64;        // subnets of a task
 inline constexpr std::size_t kMaxErrorText = 256;    // bytes of `tried` and of `on`
+inline constexpr std::size_t kMaxSealed = 2;         // envelopes of a task: a new key and the one that it replaces
+inline constexpr std::size_t kMaxSealedBytes = sealing::kMaxEnvelope + 1024;  // of all of them: content, or keys
 
 enum class Op : std::uint8_t {
   kMake,       // '+'
@@ -29,7 +33,9 @@ enum class Op : std::uint8_t {
                // and what to remove is said by the subject (cgroup, jail) or by place.net and place.slot (bridge, rule, tap)
   kMove,       // '~'
   kInventory,  // what is there, from the kernel, whoever made it
+  kOffer,      // storage: the public key of its session, in the answer's `offer`
 };
+[[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer; }
 
 // What the supervisor derived for the statement from state and policy; the plan cannot say it. Fields that the word does not
 // need are zero.
@@ -39,16 +45,20 @@ struct Place {
   Subnet cidr;             // the cluster's
   std::uint32_t slot = 0;  // the instance's tap
   std::uint32_t uid = 0;   // and gid, of the microVM
-  std::uint64_t generation = 0;
+  std::uint64_t generation = 0;  // of the plan's projection; of an undo and a sweep 0
+  Name node;                     // whose host this is; of a sweep none
   bool operator==(const Place&) const = default;
 };
 
 struct Task {
   std::uint64_t seq = 0;  // not 0
   Op op = Op::kInventory;
-  lang::Statement statement;  // its sign is the operation's; kInventory: unused
+  lang::Statement statement;  // its sign is the operation's; kInventory, kOffer: unused
   Place place;
   std::vector<Subnet> egress;  // rule egress=listed: policy's list, at most kMaxEgress
+  // kMake and kMove: the envelopes with what the statement names (sealing/envelope.h), in the order in which it names them. Their labels
+  // are the worker's to check, with what it expects from the statement and place. At most kMaxSealed, of kMaxSealedBytes together.
+  std::vector<std::vector<std::uint8_t>> sealed;
 };
 
 // One thing found. net: bridges by net; taps by net and slot; rules by net. jail: cgroups and jails by subject; a jail whose
@@ -70,6 +80,7 @@ struct Answer {
   std::vector<Item> items;
   bool more = false;
   Subject ended;          // event: this instance's microVM ended by itself
+  std::optional<sealing::PublicKey> offer;  // of kOffer: X25519
 };
 
 // Encoders cut an error's text at its limit and replace what is not printable ASCII by '?'.

@@ -69,7 +69,8 @@ Status Executor::change(const wire::Task& task) {
     case wire::Op::kMake: return make(task);
     case wire::Op::kUnmake: return unmake(task);
     case wire::Op::kMove: return jail ? microvms_.move(task.statement) : fail(Errc::kUnsupported, "move a cgroup");
-    case wire::Op::kInventory: break;
+    case wire::Op::kInventory:
+    case wire::Op::kOffer: break;
   }
   return fail(Errc::kUnsupported, "run an unknown operation");
 }

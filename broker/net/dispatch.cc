@@ -165,6 +165,7 @@ std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task) {
     case wire::Op::kMake: return {answer(task.seq, make(kernel, task))};
     case wire::Op::kUnmake: return {answer(task.seq, unmake(kernel, task))};
     case wire::Op::kMove: return {answer(task.seq, fail(Errc::kUnsupported, "move", "not a thing of the net worker's"))};
+    case wire::Op::kOffer: return {answer(task.seq, fail(Errc::kUnsupported, "offer a key", "not a thing of the net worker's"))};
     case wire::Op::kInventory: break;
   }
   const Result<std::vector<wire::Item>> items = inventory(kernel);

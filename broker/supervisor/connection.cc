@@ -10,7 +10,7 @@ namespace mvm::supervisor {
 namespace {
 
 // One more than any request has, so that one too many is seen and not cut off.
-constexpr std::size_t kMaxDescriptors = 3;
+constexpr std::size_t kMaxDescriptors = wire::kSubmitDescriptors + 1;
 
 std::vector<Fd> descriptors_in(msghdr& message) {
   std::vector<Fd> descriptors;

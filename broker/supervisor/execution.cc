@@ -11,10 +11,11 @@ using lang::Sign;
 using lang::Statement;
 using lang::Word;
 
-Execution::Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection)
+Execution::Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys)
     : host_(host),
       plan_(std::move(plan)),
       projection_(std::move(projection)),
+      keys_(std::move(keys)),
       digest_(lang::text_digest(plan_.plan())),
       schedule_(plan_.plan().statements),
       outcomes_(plan_.plan().statements.size(), Outcome::kPending) {}
@@ -56,6 +57,9 @@ Status Execution::start_forward(Index index) {
 Status Execution::send(Index index, Direction direction, const Statement& statement) {
   auto task = task_of(statement, host_.state, host_.policy);
   if (!task) return direction == Direction::kForward ? failed(index, task.error()) : not_undone(index, task.error());
+  if (direction == Direction::kForward) {
+    task->sealed = keys_.for_statement(statement, host_.state.header.node, plan_.plan().header.generation);
+  }
   const auto seq = host_.workers.send(lang::row(statement.word).worker, *std::move(task));
   if (!seq) return forward(seq.error());
   in_flight_[*seq] = {index, direction, Clock::now() + kTaskDeadline};
@@ -65,7 +69,7 @@ Status Execution::send(Index index, Direction direction, const Statement& statem
 
 Status Execution::take(const wire::Answer& answer) {
   const auto found = in_flight_.find(answer.seq);
-  if (found == in_flight_.end() || answer.more || !answer.items.empty()) return fail(Errc::kMalformed, "take an answer to no task");
+  if (found == in_flight_.end() || answer.more || !answer.items.empty() || answer.offer) return fail(Errc::kMalformed, "take an answer to no task");
   const auto [index, direction, deadline] = found->second;
   in_flight_.erase(found);
   --given_[lang::row(at(index).word).worker];

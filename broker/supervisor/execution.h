@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "broker/supervisor/host.h"
+#include "broker/supervisor/keys.h"
 #include "broker/supervisor/schedule.h"
 #include "policy-lang/verify.h"
 
@@ -28,7 +29,8 @@ class Execution {
   using Clock = std::chrono::steady_clock;
   using Index = Schedule::Index;
 
-  Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection);
+  // `keys` cover the plan.
+  Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys);
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
 
@@ -78,6 +80,7 @@ class Execution {
   Host& host_;
   lang::VerifiedPlan plan_;
   lang::Document projection_;
+  Keys keys_;
   Digest digest_;
   Schedule schedule_;
   std::vector<Outcome> outcomes_;

@@ -25,6 +25,7 @@ struct Host {
   NodePolicy policy;
   HostState state;
   Emit emit;  // to whoever asked, and to watchers
+  std::vector<std::uint8_t> offer;  // to whom keys are sealed (sealing/offer.h); none: this node has no identity
 };
 
 [[nodiscard]] inline Keep keep_of(lang::Word word) { return lang::row(word).durable ? Keep::kOverPowerCut : Keep::kOverCrash; }

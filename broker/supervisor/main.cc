@@ -89,7 +89,7 @@ Result<Host> recover_host(Opened& opened, Started started) {
   auto boots = open_file(opened.journal, ".", O_RDONLY | O_DIRECTORY);
   if (!boots) return forward(boots.error());
   Host host{std::move(started.gate), std::move(started.workers), Records(std::move(opened.records)), Journal(std::move(opened.journal)),
-            *std::move(audit), *std::move(policy), {}, [](const wire::Event&) {}};
+            *std::move(audit), *std::move(policy), {}, [](const wire::Event&) {}, {}};
   if (auto wrote = host.audit.append("start node=" + std::string(host.policy.text.header.node.view())); !wrote) return forward(wrote.error());
   if (auto recovered = recover(host, *boot); !recovered) return forward(recovered.error());
   if (auto remembered = remember_boot(*boots, opened.boot_id); !remembered) return forward(remembered.error());

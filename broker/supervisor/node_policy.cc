@@ -35,6 +35,7 @@ Result<wire::Task> task_of(const Statement& statement, const HostState& state, c
   task.statement = statement;
   task.place.cidr = policy.cidr;
   task.place.generation = state.header.generation;
+  task.place.node = state.header.node;
   const Statement* bridge =
       statement.word == Word::kBridge ? &statement : state.find(tenant_subject(statement.subject.tenant), Word::kBridge);
   const Statement* tap = statement.word == Word::kTap ? &statement : state.find(statement.subject, Word::kTap);

@@ -132,7 +132,7 @@ Status Server::take_request(Connection& connection, Incoming incoming) {
     return {};
   }
   return take_submit(connection, {std::get<wire::Submit>(std::move(incoming.request)), std::move(incoming.descriptors[0]),
-                                  std::move(incoming.descriptors[1])});
+                                  std::move(incoming.descriptors[1]), std::move(incoming.descriptors[2])});
 }
 
 Status Server::take_submit(Connection& connection, Submitted submitted) {
@@ -155,7 +155,7 @@ Status Server::take_submit(Connection& connection, Submitted submitted) {
   // What is about to run is in the log for good before it does.
   if (auto synced = host_.audit.sync(); !synced) return synced;
   connection.role = Connection::Role::kSubmitter;
-  execution_ = std::make_unique<Execution>(host_, std::move(admitted.plan), std::move(admitted.projection));
+  execution_ = std::make_unique<Execution>(host_, std::move(admitted.plan), std::move(admitted.projection), std::move(admitted.keys));
   return execution_->start();
 }
 
@@ -163,7 +163,7 @@ void Server::send_state(Connection& connection) {
   const lang::Document state = host_.state.document();
   auto text = make_sealed(lang::print(state));
   if (!text) return send(connection, wire::Failed{text.error()});
-  send(connection, wire::StateText{lang::text_digest(state), state.header.generation}, *std::move(text));
+  send(connection, wire::StateText{lang::text_digest(state), state.header.generation, host_.offer}, *std::move(text));
 }
 
 Status Server::finish_if_over() {

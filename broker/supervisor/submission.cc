@@ -3,6 +3,7 @@
 #include "base/sealed.h"
 #include "broker/supervisor/signature.h"
 #include "policy-lang/print.h"
+#include "sealing/offer.h"
 
 namespace mvm::supervisor {
 namespace {
@@ -49,8 +50,14 @@ lang::Checked<void> has_executors(const lang::Document& plan) {
 
 namespace {
 
-Result<Admission> admit_texts(Host& host, const wire::Submit& request, const std::string& plan_text, const std::string& projection_text) {
-  if (!request.sealed_keys.empty()) return failed({Errc::kUnsupported, 0, "take sealed keys", "no worker here opens them"});
+KeyRules key_rules(const Host& host) {
+  KeyRules rules{std::nullopt, host.policy.coordinators};
+  if (const auto offer = sealing::read_offer(host.offer)) rules.recipient = sealing::key_id(offer->offer.key);
+  return rules;
+}
+
+Result<Admission> admit_texts(Host& host, const wire::Submit& request, const std::string& plan_text, const std::string& projection_text,
+                              Keys keys) {
   if (!is_signed_by_one(host.policy.coordinators, projection_text, request.signature)) return unsigned_projection();
 
   auto projection = host.gate.parse(Kind::kProjection, projection_text);
@@ -67,7 +74,8 @@ Result<Admission> admit_texts(Host& host, const wire::Submit& request, const std
   auto verified = lang::verify(std::move(**plan).document(), {state, wanted, host.policy.text});
   if (!verified) return refused(std::move(verified.error()), Text::kPlan);
   if (auto executors = has_executors(verified->plan()); !executors) return refused(std::move(executors.error()), Text::kPlan);
-  return Admitted{*std::move(verified), std::move(wanted)};
+  if (auto covered = keys.cover(verified->plan(), key_rules(host)); !covered) return refused(std::move(covered.error()), Text::kPlan);
+  return Admitted{*std::move(verified), std::move(wanted), std::move(keys)};
 }
 
 }  // namespace
@@ -78,7 +86,11 @@ Result<Verdict> admit(Host& host, const Submitted& submitted) {
   const Digest plan_bytes = sha256(*plan_text);
   const auto projection_text = read_sealed(submitted.projection, lang::kMaxTextBytes);
   if (!projection_text) return Verdict{plan_bytes, failed(projection_text.error())};
-  auto admitted = admit_texts(host, submitted.request, *plan_text, *projection_text);
+  auto bundle = read_sealed(submitted.keys, sealing::kMaxBundle);
+  if (!bundle) return Verdict{plan_bytes, failed(bundle.error())};
+  auto keys = Keys::read(*std::move(bundle));
+  if (!keys) return Verdict{plan_bytes, failed(keys.error())};
+  auto admitted = admit_texts(host, submitted.request, *plan_text, *projection_text, *std::move(keys));
   if (!admitted) return forward(admitted.error());
   return Verdict{plan_bytes, *std::move(admitted)};
 }

@@ -26,9 +26,10 @@ Status wait_readable(int fd, Clock::time_point until, lang::Worker worker) {
   }
 }
 
-// Its own words, and events from the jail worker alone.
+// Its own words, events from the jail worker alone, and offers from the storage worker alone.
 bool may_say(lang::Worker worker, const wire::Answer& answer) {
   if (answer.seq == 0 && worker != lang::Worker::kJail) return false;
+  if (answer.offer && worker != lang::Worker::kStorage) return false;
   return std::ranges::all_of(answer.items, [&](const wire::Item& item) { return lang::row(item.word).worker == worker; });
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "schemas/broker_generated.h"
+#include "sealing/offer.h"
 #include "tests/schemas/samples.h"
 
 namespace mvm::wire {
@@ -14,7 +15,6 @@ Submit submit() {
   Submit request;
   request.mode = Mode::kApply;
   request.signature.fill(9);
-  request.sealed_keys = {1, 2, 3};
   return request;
 }
 
@@ -24,7 +24,8 @@ std::vector<Event> one_of_each() {
           Progress{3, "+ bridge acme net=3 subnet=10.240.3.0/24", Phase::kFailed, {Errc::kSystem, 16, "create the bridge", "br-tenant-3"}},
           Holds{"acme/workers/i-00000001", {"cgroup acme/workers/i-00000001 cpu=200 mem=1152 pids=64 io=0"}},
           Finished{digest_of(1), 3, 1, 1, 2, digest_of(2), 42},
-          StateText{digest_of(2), 42},
+          StateText{digest_of(2), 42, {}},
+          StateText{digest_of(2), 42, std::vector<std::uint8_t>(sealing::kOfferBytes, 5)},
           Watching{},
           Ended{"acme/workers/i-00000001"},
           Busy{},
@@ -39,20 +40,16 @@ TEST(BrokerRequest, ComesBackAsItWas) {
   }
 }
 
-TEST(BrokerRequest, TakesSealedKeysUpToTheirLimitAndNotOneByteMore) {
-  Submit request = submit();
-  request.sealed_keys.assign(kMaxSealedKeys, 5);
-  EXPECT_TRUE(decode_request(encode(Request(request))));
-  request.sealed_keys.push_back(5);
-  EXPECT_FALSE(decode_request(encode(Request(request))));
+TEST(BrokerRequest, OfAPlanComesWithThreeDescriptors) {
+  EXPECT_EQ(descriptors_of(Request(submit())), 3u) << "plan, projection, keys";
+  EXPECT_EQ(descriptors_of(Request(AskState{})), 0u);
 }
 
 // What an encoder would never make, built by hand.
 std::vector<std::uint8_t> raw_submit(std::uint8_t mode, std::size_t signature_bytes, std::uint8_t tag) {
   flatbuffers::FlatBufferBuilder builder;
   const auto signature = builder.CreateVector(std::vector<std::uint8_t>(signature_bytes));
-  const auto keys = builder.CreateVector(std::vector<std::uint8_t>());
-  const auto body = fbs::CreateSubmit(builder, mode, signature, keys).Union();
+  const auto body = fbs::CreateSubmit(builder, mode, signature).Union();
   builder.Finish(fbs::CreateRequest(builder, static_cast<fbs::RequestBody>(tag), body), "MVMR");
   return {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()};
 }
@@ -122,7 +119,9 @@ TEST(BrokerEvent, RefusesWhatIsOutOfRange) {
   EXPECT_FALSE(decode_event(encode(Event(Progress{lang::kMaxStatements, "", Phase::kDone, {}}))));
   EXPECT_FALSE(decode_event(encode(Event(Progress{0, "", static_cast<Phase>(kPhases), {}}))));
   EXPECT_FALSE(decode_event(encode(Event(Finished{digest_of(1), lang::kMaxStatements, 1, 0, 0, digest_of(1), 1}))));
-  EXPECT_FALSE(decode_event(encode(Event(StateText{digest_of(1), lang::kMaxGeneration + 1}))));
+  EXPECT_FALSE(decode_event(encode(Event(StateText{digest_of(1), lang::kMaxGeneration + 1, {}}))));
+  EXPECT_FALSE(decode_event(encode(Event(StateText{digest_of(1), 1, std::vector<std::uint8_t>(sealing::kOfferBytes - 1)}))));
+  EXPECT_FALSE(decode_event(encode(Event(StateText{digest_of(1), 1, std::vector<std::uint8_t>(sealing::kOfferBytes + 1)}))));
   EXPECT_FALSE(decode_event(encode(Event(Refused{{static_cast<lang::Rule>(7), 0, 0, "", "", ""}, false}))));
   EXPECT_FALSE(decode_event(encode(Event(Failed{{static_cast<Errc>(99), 0, "", ""}}))));
 }

@@ -17,13 +17,14 @@ Task make_task(const lang::Statement& statement) {
   task.seq = 7;
   task.op = statement.sign == Sign::kAdd ? Op::kMake : statement.sign == Sign::kRemove ? Op::kUnmake : Op::kMove;
   task.statement = statement;
-  task.place = {3, test::kAcmeSubnet, test::kCidr, 5, 100'773, 42};
+  task.place = {3, test::kAcmeSubnet, test::kCidr, 5, 100'773, 42, *Name::from("node-7")};
   task.egress = {Subnet{0x01010100, 24}, Subnet{0x08080808, 32}};
+  if (task.op == Op::kMake) task.sealed = {{1, 2, 3}, {4}};
   return task;
 }
 
 bool same(const Task& a, const Task& b) {
-  return a.seq == b.seq && a.op == b.op && a.statement == b.statement && a.place == b.place && a.egress == b.egress;
+  return a.seq == b.seq && a.op == b.op && a.statement == b.statement && a.place == b.place && a.egress == b.egress && a.sealed == b.sealed;
 }
 
 Answer inventory() {
@@ -70,7 +71,7 @@ TEST(WorkerTask, RefusesWhatIsNoTask) {
   task = make_task(test::one_of_each(Sign::kAdd)[7]);
   task.op = Op::kUnmake;  // with a '+'
   EXPECT_FALSE(decode_task(encode(task)));
-  task.op = static_cast<Op>(4);
+  task.op = static_cast<Op>(5);
   EXPECT_FALSE(decode_task(encode(task)));
   task = make_task(test::make(Sign::kAdd, Word::kTenant, test::acme(), {}));
   EXPECT_FALSE(decode_task(encode(task)));
@@ -94,6 +95,63 @@ TEST(WorkerTask, HoldsThePlaceToItsBounds) {
   EXPECT_FALSE(decode_task(encode(task)));
   task.egress = {Subnet{}};
   EXPECT_FALSE(decode_task(encode(task)));
+}
+
+TEST(WorkerTask, TakesEnvelopesUpToTheirLimitsAndNotAbove) {
+  Task task = make_task(test::one_of_each(Sign::kAdd)[3]);
+  task.sealed.assign(kMaxSealed, std::vector<std::uint8_t>(10));
+  EXPECT_TRUE(decode_task(encode(task)));
+  task.sealed.emplace_back(10);
+  EXPECT_FALSE(decode_task(encode(task)));
+  task.sealed = {std::vector<std::uint8_t>(kMaxSealedBytes - 1), {1}};
+  EXPECT_TRUE(decode_task(encode(task)));
+  EXPECT_LE(encode(task).size(), kMaxPacket);
+  task.sealed[1].push_back(2);
+  EXPECT_FALSE(decode_task(encode(task)));
+  task.sealed = {{}};
+  EXPECT_FALSE(decode_task(encode(task))) << "an envelope of nothing";
+}
+
+// A removal needs no key, so none ever goes where one is done: not in a plan, not in an undo, not in a sweep.
+TEST(WorkerTask, CarriesNoEnvelopeToWhatOpensNothing) {
+  Task task = make_task(test::one_of_each(Sign::kRemove)[3]);
+  EXPECT_TRUE(decode_task(encode(task)));
+  task.sealed = {{1}};
+  EXPECT_FALSE(decode_task(encode(task)));
+  for (const Op op : {Op::kInventory, Op::kOffer}) {
+    Task ask;
+    ask.seq = 1;
+    ask.op = op;
+    EXPECT_TRUE(decode_task(encode(ask)));
+    ask.sealed = {{1}};
+    EXPECT_FALSE(decode_task(encode(ask)));
+  }
+}
+
+TEST(WorkerTask, RefusesANodeWhoseNameIsNone) {
+  Task task = make_task(test::one_of_each(Sign::kAdd)[3]);
+  auto bytes = encode(task);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto at = text.find("node-7");
+  ASSERT_NE(at, std::string_view::npos);
+  bytes[at + 10] = 'x';
+  EXPECT_FALSE(decode_task(bytes)) << "something behind its end";
+  bytes[at + 10] = 0;
+  EXPECT_TRUE(decode_task(bytes));
+  bytes[at] = '-';
+  EXPECT_FALSE(decode_task(bytes));
+}
+
+TEST(WorkerAnswer, OfAnOfferHasTheSessionsKey) {
+  Answer answer;
+  answer.seq = 2;
+  answer.ok = true;
+  answer.offer = sealing::PublicKey{7, 8, 9};
+  const auto back = decode_answer(encode(answer));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->offer, answer.offer);
+  answer.ok = false;
+  EXPECT_FALSE(decode_answer(encode(answer))) << "a failure with an offer";
 }
 
 TEST(WorkerAnswer, ComesBackAsItWas) {
@@ -184,9 +242,10 @@ TEST(WorkerMessages, AreRefusedWithElementsThatAreNotAligned) {
     flatbuffers::FlatBufferBuilder builder;
     builder.CreateString(behind);  // so that there is room for an element of eight bytes where one of four was made
     const std::vector<std::uint32_t> words = {0};
-    const fbs::Place place(0, 0, 0, 0, 0, 0);
+    const auto sealed = builder.CreateVector(std::vector<flatbuffers::Offset<fbs::Sealed>>());
+    const fbs::Place place(fbs::Bytes32(), 0, 0, 0, 0, 0, 0);
     const flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> egress(builder.CreateVector(words).o);
-    builder.Finish(fbs::CreateTask(builder, 1, static_cast<std::uint8_t>(Op::kInventory), nullptr, &place, egress), "MVMT");
+    builder.Finish(fbs::CreateTask(builder, 1, static_cast<std::uint8_t>(Op::kInventory), nullptr, &place, egress, sealed), "MVMT");
     const std::vector<std::uint8_t> bytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize());
     const auto* subnets = flatbuffers::GetRoot<fbs::Task>(bytes.data())->egress();
     if (reinterpret_cast<std::uintptr_t>(subnets->Data()) % 8 == 0) continue;

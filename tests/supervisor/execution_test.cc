@@ -38,7 +38,7 @@ class Stage {
   explicit Stage(const std::vector<Statement>& from = {})
       : host_{GateClient(Fd()), Workers::make(std::move(net_.hostd), std::move(jail_.hostd)).value(), Records(records_.open()),
               Journal(journal_.open()), Audit::open(audit_.open()).value(),
-              read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())).value(), {}, {}} {
+              read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())).value(), {}, {}, {}} {
     host_.state.header = test::empty_state().header;
     for (const Statement& line : from) host_.state.put(line);
     host_.emit = [this](const wire::Event& event) { events.push_back(event); };
@@ -51,7 +51,7 @@ class Stage {
     lang::Document wanted = test::parsed(lang::Kind::kProjection, projection);
     auto verified = lang::verify(test::parsed(lang::Kind::kPlan, plan), {host_.state.document(), wanted, host_.policy.text});
     ASSERT_TRUE(verified) << verified.error().message();
-    execution_ = std::make_unique<Execution>(host_, *std::move(verified), std::move(wanted));
+    execution_ = std::make_unique<Execution>(host_, *std::move(verified), std::move(wanted), Keys());
     ASSERT_TRUE(execution_->start());
   }
   // Tasks that have come since the last call, by their lines.
