@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::must(task->seq != 0 && task->egress.size() <= wire::kMaxEgress, "a task is within its limits");
   const auto again = wire::decode_task(wire::encode(*task));
   fuzz::must(again.has_value(), "what decodes encodes to what decodes");
-  fuzz::must(again->statement == task->statement && again->place == task->place && again->egress == task->egress, "and is the same");
+  fuzz::must(again->statement == task->statement && again->place == task->place && again->egress == task->egress && again->sealed == task->sealed,
+             "and is the same");
   if (task->op == wire::Op::kMake) fuzz::must(!lang::print(task->statement).empty(), "it can be printed");
   return 0;
 }
