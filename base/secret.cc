@@ -19,10 +19,20 @@ namespace mvm {
 namespace {
 
 constexpr std::size_t kPage = 4096;
+constexpr std::size_t kSecureHeapBytes = 64 * 1024, kSecureHeapLeast = 32;
 
 std::size_t pages_for(std::size_t bytes) { return (bytes + kPage - 1) / kPage; }
 
 }  // namespace
+
+Status use_secure_heap() {
+  if (CRYPTO_secure_malloc_initialized() == 1) return {};
+  // 2: there, but not locked, or without its guards.
+  if (CRYPTO_secure_malloc_init(kSecureHeapBytes, kSecureHeapLeast) != 1) {
+    return fail(Errc::kSystem, "lock memory for private keys (RLIMIT_MEMLOCK)");
+  }
+  return {};
+}
 
 // The pages and which of them are taken. Lives as long as the arena or any Secret of it.
 class SecretPages {

@@ -19,6 +19,10 @@ inline constexpr std::size_t kSecretArenaBytes = 1 << 20;  // below the 8 MiB th
 
 class SecretPages;
 
+// Once a process, before its first private key and before its sandbox closes: OpenSSL keeps private keys in locked memory that is not
+// dumped, from then on. kSystem where that cannot be had.
+[[nodiscard]] Status use_secure_heap();
+
 // Some bytes of an arena, zero at first. Moves; its size never changes. Gone, they are overwritten before anyone else has them.
 class Secret {
  public:

@@ -142,6 +142,12 @@ Result<wire::Event> BrokerClient::submit(const Submission& submission, const OnE
 }
 
 Result<std::string> BrokerClient::state() {
+  auto asked = ask();
+  if (!asked) return forward(asked.error());
+  return std::move(asked->state);
+}
+
+Result<BrokerClient::Asked> BrokerClient::ask() {
   if (auto sent = send_request(socket_, wire::AskState{}, {}); !sent) return forward(sent.error());
   auto received = receive(socket_, in_ms(kEventTimeout));
   if (!received) return forward(received.error());
@@ -149,9 +155,9 @@ Result<std::string> BrokerClient::state() {
   const auto* answer = std::get_if<wire::StateText>(&received->event);
   if (answer == nullptr) return fail(Errc::kMalformed, "ask hostd for its state");
   auto text = read_sealed(received->descriptor, lang::kMaxTextBytes);
-  if (!text) return text;
+  if (!text) return forward(text.error());
   if (auto sound = check_state(*text, answer->state); !sound) return forward(sound.error());
-  return text;
+  return Asked{*std::move(text), answer->offer};
 }
 
 Status BrokerClient::watch(const OnEvent& on_event, const std::function<bool()>& go_on) {

@@ -34,8 +34,12 @@ class BrokerClient {
   // Sends, then calls `on_event` for every event, and returns the last one: Accepted (of a check), Refused, Finished, Busy or
   // Failed. kClosed where hostd hung up before a last event: what of the plan was carried out is then to be asked by state().
   [[nodiscard]] Result<wire::Event> submit(const Submission& submission, const OnEvent& on_event);
-  // The canonical text of the host's state, its digest checked against the event's.
-  [[nodiscard]] Result<std::string> state();
+  struct Asked {
+    std::string state;                // canonical text, its digest checked against the event's
+    std::vector<std::uint8_t> offer;  // to whom keys may be sealed (sealing/offer.h); no bytes: to nobody. Its signature is not checked
+  };
+  [[nodiscard]] Result<Asked> ask();
+  [[nodiscard]] Result<std::string> state();  // of ask()
   // Calls `on_event` for every event until it returns an error (kClosed) or `go_on` returns false after an event.
   [[nodiscard]] Status watch(const OnEvent& on_event, const std::function<bool()>& go_on);
 

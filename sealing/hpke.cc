@@ -1,7 +1,5 @@
 #include "sealing/hpke.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <climits>
 
@@ -10,7 +8,6 @@
 namespace mvm::hpke {
 namespace {
 
-constexpr std::size_t kSecureHeapBytes = 64 * 1024, kSecureHeapLeast = 32;
 constexpr std::size_t kMostBytes = INT_MAX - kTagBytes;  // EVP counts in int
 
 using CipherContext = Owned<EVP_CIPHER_CTX, &EVP_CIPHER_CTX_free>;
@@ -57,13 +54,6 @@ Result<Secret> decrypt(const SecretArena& arena, const Context& context, Bytes a
 }
 
 }  // namespace
-
-Status use_secure_heap() {
-  if (CRYPTO_secure_malloc_initialized() == 1) return {};
-  // 2: there, but not locked, or without its guards.
-  if (CRYPTO_secure_malloc_init(kSecureHeapBytes, kSecureHeapLeast) != 1) return broken("lock memory for private keys (RLIMIT_MEMLOCK)");
-  return {};
-}
 
 Result<Key> generate() {
   Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"));

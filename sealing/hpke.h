@@ -28,10 +28,6 @@ struct Message {
   std::vector<std::uint8_t> ciphertext;  // as long as the plaintext, and kTagBytes
 };
 
-// Once a process, before the first key and before its sandbox closes: OpenSSL keeps private keys in locked memory that is not
-// dumped, from then on. kSystem where that cannot be had.
-[[nodiscard]] Status use_secure_heap();
-
 [[nodiscard]] Result<Key> generate();
 // Of 32 bytes, as X25519 private keys are written.
 [[nodiscard]] Result<Key> private_key(Bytes raw);

@@ -33,7 +33,7 @@ Result<std::vector<std::uint8_t>> seal(const SecretArena& arena, const Label& la
 }
 
 Result<Session> Session::make(SecretArena arena) {
-  if (auto locked = hpke::use_secure_heap(); !locked) return forward(locked.error());
+  if (auto locked = use_secure_heap(); !locked) return forward(locked.error());
   auto key = hpke::generate();
   if (!key) return forward(key.error());
   const auto public_key = hpke::public_of(*key);

@@ -21,7 +21,7 @@ using Sign = std::function<Result<Signature>(std::string_view bytes)>;
 class Session {
  public:
   // Also sees to it that all that OpenSSL needs for open() is there, so that it can be called before a sandbox closes and open()
-  // works in it. Calls hpke::use_secure_heap().
+  // works in it. Calls use_secure_heap().
   [[nodiscard]] static Result<Session> make(SecretArena arena);
 
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }

@@ -18,9 +18,6 @@
 
 namespace mvm::supervisor {
 
-// What has to come sealed for the statement, in the order in which it names it.
-[[nodiscard]] std::vector<sealing::Label> needs_of(const lang::Statement& statement, const Name& node, std::uint64_t generation);
-
 // Whom envelopes must be sealed to, and who may seal them.
 struct KeyRules {
   std::optional<Digest> recipient;  // key_id() of this start's offer; none: this node offers nothing

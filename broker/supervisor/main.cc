@@ -9,6 +9,7 @@
 
 #include "broker/sandbox/enter.h"
 #include "broker/sandbox/spawn.h"
+#include "broker/supervisor/identity.h"
 #include "broker/supervisor/opened.h"
 #include "broker/supervisor/recovery.h"
 #include "broker/supervisor/server.h"
@@ -77,9 +78,16 @@ Result<NodePolicy> read_policy(GateClient& gate, const std::string& text) {
   return read_node_policy(std::move(**parsed).document());
 }
 
+// The line of the audit log.
+std::string offer_line(const std::vector<std::uint8_t>& bytes) {
+  const auto offer = sealing::read_offer(bytes);
+  if (!offer) return "offer none: no identity";
+  return "offer start=" + std::to_string(offer->offer.start) + " key=" + to_string(sealing::key_id(offer->offer.key));
+}
+
 // After the sandbox has closed: recovery reads records and a journal and has the workers sweep, and needs no more power for
 // that than serving does.
-Result<Host> recover_host(Opened& opened, Started started) {
+Result<Host> recover_host(Opened& opened, Started started, std::optional<Identity> identity) {
   auto policy = read_policy(started.gate, opened.policy_text);
   if (!policy) return forward(policy.error());
   auto audit = Audit::open(std::move(opened.audit));
@@ -93,6 +101,10 @@ Result<Host> recover_host(Opened& opened, Started started) {
   if (auto wrote = host.audit.append("start node=" + std::string(host.policy.text.header.node.view())); !wrote) return forward(wrote.error());
   if (auto recovered = recover(host, *boot); !recovered) return forward(recovered.error());
   if (auto remembered = remember_boot(*boots, opened.boot_id); !remembered) return forward(remembered.error());
+  auto offer = make_offer(host.workers, std::move(identity), host.policy.text.header.node, *boots);
+  if (!offer) return forward(offer.error());
+  host.offer = *std::move(offer);
+  if (auto wrote = host.audit.append(offer_line(host.offer)); !wrote) return forward(wrote.error());
   return host;
 }
 
@@ -111,10 +123,13 @@ int main(int argc, char** argv) {
   const Setup where = setup(argc, argv);
   Opened opened = must("open what it needs", open_all(where));
   must("find what it needs of this host", check_host(where));
+  auto identity = must("read its identity", Identity::read(where.credentials));
+  if (!identity) std::fprintf(stderr, "mvm-hostd: there is no credential %s: no key can be sealed to this node\n", kIdentityName);
+  must("hide its credentials", hide_credentials(where.credentials));
   Started started = must("start its workers", start_workers(where));
   must("drop its privileges", mvm::sandbox::become(where.grants, opened.self));
   must("lock itself up", lock_up(where, opened));
-  Host host = must("recover", recover_host(opened, std::move(started)));
+  Host host = must("recover", recover_host(opened, std::move(started), std::move(identity)));
   must("go on", serve(host, opened));
   std::_Exit(0);  // what libraries do at exit needs system calls that nothing else here does
 }

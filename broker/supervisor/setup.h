@@ -20,6 +20,7 @@ struct Setup {
   std::string state;   // directory: records, journal, audit log
   std::string run;     // directory: the socket
   std::string policy;  // the node's policy, a file that people write
+  std::string credentials;  // directory of systemd's credentials; empty: none were given
   std::string cgroup;  // must be cgroup v2; empty: no microVM here needs one (the tests' doubles)
   std::string boot_id;
   std::string agent_user;  // the one uid whose connections are kept

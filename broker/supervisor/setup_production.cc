@@ -38,9 +38,11 @@ Setup setup(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s (it takes no arguments; what there is to say stands in %s)\n", argc > 0 ? argv[0] : "mvm-hostd", kPolicyFile);
     std::exit(kUsage);
   }
+  const char* const credentials = std::getenv("CREDENTIALS_DIRECTORY");  // systemd's word for it
   return {.state = kStateDirectory,
           .run = kRunDirectory,
           .policy = kPolicyFile,
+          .credentials = credentials != nullptr ? credentials : "",
           .cgroup = kCgroupRoot,
           .boot_id = read_boot_id(),
           .agent_user = kAgentUser,

@@ -19,6 +19,7 @@
 #include "base/sealed.h"
 #include "policy-lang/print.h"
 #include "schemas/broker.h"
+#include "sealing/bundle.h"
 
 namespace mvm::test {
 
@@ -46,6 +47,9 @@ class PlayedBroker {
   std::vector<wire::Event> answers;
   // After it: the plans that were submitted.
   std::vector<std::string> plans;
+  std::vector<std::string> bundles;
+  // Before it too: what hostd offers to seal to.
+  std::vector<std::uint8_t> offer;
 
  private:
   void serve() {
@@ -60,7 +64,7 @@ class PlayedBroker {
   void answer(int peer) {
     std::vector<std::uint8_t> bytes(wire::kMaxRequest);
     iovec part{bytes.data(), bytes.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(wire::kSubmitDescriptors * sizeof(int))> control{};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
@@ -71,17 +75,18 @@ class PlayedBroker {
     const auto request = wire::decode_request({bytes.data(), static_cast<std::size_t>(size)});
     if (!request) return;
     if (std::holds_alternative<wire::AskState>(*request)) return send_state(peer);
-    int fds[2] = {-1, -1};
+    int fds[wire::kSubmitDescriptors] = {-1, -1, -1};
     std::memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fds);
-    const Fd plan(fds[0]), projection(fds[1]);
+    const Fd plan(fds[0]), projection(fds[1]), bundle(fds[2]);
     plans.push_back(read_sealed(plan, lang::kMaxTextBytes).value());
+    bundles.push_back(read_sealed(bundle, sealing::kMaxBundle).value());
     for (const wire::Event& event : answers) send_event(peer, event, -1);
   }
 
   void send_state(int peer) {
     const std::string text = lang::print(state_);
     const auto memory = make_sealed(text);
-    send_event(peer, wire::StateText{lang::text_digest(state_), state_.header.generation}, memory->get());
+    send_event(peer, wire::StateText{lang::text_digest(state_), state_.header.generation, offer}, memory->get());
   }
 
   static void send_event(int peer, const wire::Event& event, int fd) {

@@ -1,6 +1,7 @@
 #include "sealing/hpke.h"
 
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
 
 #include "sealing/key_schedule.h"
 #include "tests/sealing/samples.h"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/secret.h"
+#include "schemas/needs.h"
 #include "sealing/seal.h"
 #include "tests/schemas/samples.h"
 #include "tests/supervisor/scene.h"
@@ -15,6 +16,7 @@ using lang::Sign;
 using lang::Word;
 using sealing::Label;
 using sealing::Purpose;
+using wire::needs_of;
 
 const Name kNode = *Name::from("node-7");
 constexpr std::uint64_t kGeneration = 42;

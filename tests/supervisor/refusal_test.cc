@@ -227,8 +227,10 @@ struct Raw {
 };
 
 std::vector<std::uint8_t> submit_bytes(const std::string& projection) {
-  return wire::encode(wire::Request(wire::Submit{wire::Mode::kApply, Key().sign(projection), {}}));
+  return wire::encode(wire::Request(wire::Submit{wire::Mode::kApply, Key().sign(projection)}));
 }
+
+const Fd no_keys = make_sealed("").value();
 
 void expect_failed(std::optional<wire::Event> event, Errc code) {
   ASSERT_TRUE(event);
@@ -242,36 +244,39 @@ TEST_F(Refusal, OfAMemfdThatIsNotSealed) {
   ASSERT_EQ(write(loose.get(), plan.data(), plan.size()), static_cast<ssize_t>(plan.size()));
   const auto sealed = make_sealed(projection);
   Raw first(hostd.socket());
-  first.send(submit_bytes(projection), {loose.get(), sealed->get()});
+  first.send(submit_bytes(projection), {loose.get(), sealed->get(), no_keys.get()});
   expect_failed(first.receive(), Errc::kDenied);
   Raw second(hostd.socket());
-  second.send(submit_bytes(projection), {make_sealed(plan)->get(), loose.get()});
+  second.send(submit_bytes(projection), {make_sealed(plan)->get(), loose.get(), no_keys.get()});
   expect_failed(second.receive(), Errc::kDenied);
+  Raw third(hostd.socket());
+  third.send(submit_bytes(projection), {make_sealed(plan)->get(), sealed->get(), loose.get()});
+  expect_failed(third.receive(), Errc::kDenied);
 }
 
 TEST_F(Refusal, OfATextOverItsLimit) {
   const auto huge = make_sealed(std::string(lang::kMaxTextBytes + 1, 'x')), most = make_sealed(std::string(lang::kMaxTextBytes, 'x'));
   const auto sealed = make_sealed(projection);
   Raw above(hostd.socket());
-  above.send(submit_bytes(projection), {huge->get(), sealed->get()});
+  above.send(submit_bytes(projection), {huge->get(), sealed->get(), no_keys.get()});
   expect_failed(above.receive(), Errc::kLimit);
   Raw at(hostd.socket());
-  at.send(submit_bytes(projection), {most->get(), sealed->get()});
+  at.send(submit_bytes(projection), {most->get(), sealed->get(), no_keys.get()});
   const auto event = at.receive();
   ASSERT_TRUE(event);
   EXPECT_NE(std::get_if<wire::Refused>(&*event), nullptr) << "at the limit it is gate that says it is no plan";
 }
 
-TEST_F(Refusal, OfSealedKeysThatNobodyHereOpens) {
-  const auto first = make_sealed(plan), second = make_sealed(projection);
+TEST_F(Refusal, OfKeysThatAreNoBundle) {
+  const auto first = make_sealed(plan), second = make_sealed(projection), third = make_sealed("mvmkeys1");
   Raw raw(hostd.socket());
-  raw.send(wire::encode(wire::Request(wire::Submit{wire::Mode::kApply, Key().sign(projection), {1, 2, 3}})), {first->get(), second->get()});
-  expect_failed(raw.receive(), Errc::kUnsupported);
+  raw.send(submit_bytes(projection), {first->get(), second->get(), third->get()});
+  expect_failed(raw.receive(), Errc::kMalformed);
 }
 
 TEST_F(Refusal, OfAnotherNumberOfDescriptors) {
   const auto sealed = make_sealed(plan);
-  for (const std::size_t count : {0u, 1u, 3u, 4u, 8u}) {
+  for (const std::size_t count : {0u, 1u, 2u, 4u, 5u, 8u}) {
     Raw raw(hostd.socket());
     raw.send(submit_bytes(projection), std::vector<int>(count, sealed->get()));
     EXPECT_FALSE(raw.receive()) << count;
@@ -287,7 +292,7 @@ TEST_F(Refusal, OfHalfAMessageAnEmptyOneAndOneOfNoise) {
   half.resize(half.size() / 2);
   for (const auto& bytes : {half, std::vector<std::uint8_t>(100, 0xff), std::vector<std::uint8_t>(wire::kMaxRequest + 1, 0)}) {
     Raw raw(hostd.socket());
-    raw.send(bytes, {first->get(), second->get()});
+    raw.send(bytes, {first->get(), second->get(), no_keys.get()});
     EXPECT_FALSE(raw.receive());
   }
 }

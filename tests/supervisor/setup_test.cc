@@ -30,6 +30,7 @@ Setup setup(int argc, char** argv) {
   return {.state = prefix + "/state",
           .run = prefix + "/run",
           .policy = prefix + "/node.policy",
+          .credentials = prefix + "/credentials",
           .cgroup = {},
           .boot_id = argv[6],
           .agent_user = argv[5],
