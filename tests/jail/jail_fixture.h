@@ -148,7 +148,7 @@ class JailFixture : public testing::Test {
       task.statement.digests[0] = image_;
       task.statement.numbers = {1, 2, 256, lang::kBootCold, lang::kRunning, lang::kAwake};
     }
-    task.place = {.net = kNet, .subnet = subnet_, .cidr = {0x0af00000, 12}, .slot = kSlot, .uid = kUid, .generation = 42};
+    task.place = {.net = kNet, .subnet = subnet_, .cidr = {0x0af00000, 12}, .slot = kSlot, .uid = kUid, .generation = 42, .node = {}};
     return task;
   }
 

@@ -15,7 +15,7 @@ lang::Statement jail_statement() {
   return jail;
 }
 
-const wire::Place kPlace = {.net = 3, .subnet = {0x0af00300, 24}, .cidr = {0x0af00000, 12}, .slot = 5, .uid = 100'773, .generation = 42};
+const wire::Place kPlace = {.net = 3, .subnet = {0x0af00300, 24}, .cidr = {0x0af00000, 12}, .slot = 5, .uid = 100'773, .generation = 42, .node = {}};
 
 TEST(Requests, AreTheseBytesInThisOrder) {
   const std::vector<Request> expected = {
