@@ -44,15 +44,15 @@ std::optional<Box> join(const Box& a, const Box& b) {
 std::vector<Box> subtract(const Box& a, const Box& b) {
   for (std::size_t i = 0; i < kFields; ++i)
     if (intersect(a.of(static_cast<Field>(i)), b.of(static_cast<Field>(i))).empty()) return a.empty() ? std::vector<Box>{} : std::vector{a};
-  const Box both = intersect(a, b);
   std::vector<Box> left;
   Box rest = a;  // narrowed, field by field, to what is inside of b there
   for (std::size_t i = 0; i < kFields; ++i) {
+    const Interval have = rest.at_[i], cut = intersect(have, b.at_[i]);
+    if (have == cut) continue;
     const auto field = static_cast<Field>(i);
-    const Interval have = rest.of(field), cut = both.of(field);
     if (have.low < cut.low) left.push_back(rest.with(field, {have.low, cut.low - 1}));
     if (have.high > cut.high) left.push_back(rest.with(field, {cut.high + 1, have.high}));
-    rest = rest.with(field, cut);
+    rest.at_[i] = cut;
   }
   return left;
 }

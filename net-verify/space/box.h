@@ -95,6 +95,7 @@ class Box {
  private:
   friend Box intersect(const Box& a, const Box& b);
   friend std::optional<Box> join(const Box& a, const Box& b);
+  friend std::vector<Box> subtract(const Box& a, const Box& b);
   std::array<Interval, kFields> at_;
 };
 

@@ -104,11 +104,13 @@ Evaluator::Ended Evaluator::run_chain(const Chain& chain, const Place& place, st
   }
   for (const Rule& rule : chain.rules) {
     const std::size_t accepted = ended.accepted.size(), passed = ended.passed.size();
+    bool cut = false;  // else what goes on is what came, and merged already
     std::vector<Packets> next;
     std::map<std::pair<std::int32_t, std::string>, std::vector<Packets>> away;  // jumps and gotos: a chain is walked once for all
     for (const Packets& one : packets) {
       if (given_up()) return {};
       RuleResult result = RuleRun(*this, chain, rule, place).run(one);
+      cut = cut || !result.decided.empty() || result.on.size() != 1 || result.on[0].box != one.box || result.on[0].doubt != one.doubt;
       append(next, std::move(result.on));
       for (Decided& decided : result.decided) {
         const std::int32_t code = decided.verdict.code;
@@ -139,7 +141,7 @@ Evaluator::Ended Evaluator::run_chain(const Chain& chain, const Place& place, st
       append(ended.accepted, std::move(below.accepted));
       append(code == NFT_JUMP ? next : ended.passed, std::move(below.passed));
     }
-    bound(next);
+    if (cut) bound(next);
     if (ended.accepted.size() != accepted) bound(ended.accepted);
     if (ended.passed.size() != passed) bound(ended.passed);
     packets = std::move(next);

@@ -119,30 +119,36 @@ std::vector<Packets> Routing::look_up(const RoutingRule& rule, const Packets& pa
   return left;
 }
 
+// What a rule asks of packets, beside the link that they came in by.
+std::vector<Box> Routing::asked_by(const RoutingRule& rule, const std::string& label, Way& way) {
+  Box asked;
+  if (rule.from.length != 0) asked = asked.with(Field::kSource, addresses_of(rule.from.base, rule.from.length));
+  if (rule.to.length != 0) asked = asked.with(Field::kTarget, addresses_of(rule.to.base, rule.to.length));
+  if (rule.protocol) asked = asked.with(Field::kProtocol, *rule.protocol);
+  const auto marks = masked_equal(Field::kMark, rule.mark_mask, rule.mark);
+  if (!marks) way.evaluator.cannot_tell(label + " has a mask that is not modelled");
+  std::vector<Box> boxes;
+  for (const Interval& mark : marks.value_or(std::vector<Interval>{})) boxes.push_back(asked.with(Field::kMark, mark));
+  return boxes;
+}
+
 void Routing::follow(std::size_t from, Packets packets, int jumps, Way& way) const {
   std::vector<Packets> left = {std::move(packets)};
   for (std::size_t i = from; i < snapshot_.rules.size() && !left.empty(); ++i) {
     const RoutingRule& rule = snapshot_.rules[i];
     const bool by_link = (rule.iif.empty() || rule.iif == way.in.name) && rule.oif.empty();
     if (!by_link && !rule.invert) continue;
+    const std::string label = "ip rule " + std::to_string(rule.priority);
+    const std::vector<Box> asked = by_link ? asked_by(rule, label, way) : std::vector<Box>{};
     std::vector<Packets> next;
     for (const Packets& one : left) {
       way.evaluator.work().spend(1);
       if (way.evaluator.given_up()) return;
       std::vector<Box> meets;
-      if (by_link) {
-        Box asked;
-        if (rule.from.length != 0) asked = asked.with(Field::kSource, addresses_of(rule.from.base, rule.from.length));
-        if (rule.to.length != 0) asked = asked.with(Field::kTarget, addresses_of(rule.to.base, rule.to.length));
-        if (rule.protocol) asked = asked.with(Field::kProtocol, *rule.protocol);
-        const auto marks = masked_equal(Field::kMark, rule.mark_mask, rule.mark);
-        if (!marks) way.evaluator.cannot_tell("ip rule " + std::to_string(rule.priority) + " has a mask that is not modelled");
-        for (const Interval& mark : marks.value_or(std::vector<Interval>{}))
-          if (const Box box = intersect(one.box, asked.with(Field::kMark, mark)); !box.empty()) meets.push_back(box);
-      }
+      for (const Box& box : asked)
+        if (const Box both = intersect(one.box, box); !both.empty()) meets.push_back(both);
       std::vector<Box> misses = without(one.box, meets);
       if (rule.invert) std::swap(meets, misses);
-      const std::string label = "ip rule " + std::to_string(rule.priority);
       for (const Box& box : misses) next.push_back(one.in(box));
       for (const Box& box : meets) {
         const Packets met = one.in(box);

@@ -38,6 +38,7 @@ class Routing {
     std::vector<Routed> routed;
   };
   [[nodiscard]] static Table compile(std::vector<const Route*> routes);
+  [[nodiscard]] static std::vector<Box> asked_by(const RoutingRule& rule, const std::string& label, Way& way);
   void follow(std::size_t from, Packets packets, int jumps, Way& way) const;
   // What the table has no answer for.
   [[nodiscard]] std::vector<Packets> look_up(const RoutingRule& rule, const Packets& packets, Way& way) const;
