@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::vector<std::uint8_t> aligned(data, data + size);
   const auto task = wire::decode_task(aligned);
   if (!task) return 0;
-  fuzz::must(task->seq != 0 && task->egress.size() <= wire::kMaxEgress, "a task is within its limits");
+  fuzz::must(task->seq != 0 && task->egress.size() <= wire::kMaxSubnets && task->closed.size() <= wire::kMaxSubnets, "a task is within its limits");
   const auto again = wire::decode_task(wire::encode(*task));
   fuzz::must(again.has_value(), "what decodes encodes to what decodes");
   fuzz::must(again->statement == task->statement && again->place == task->place && again->egress == task->egress && again->sealed == task->sealed,

@@ -54,7 +54,7 @@ void add_microvm(Instance& instance, const Blueprint& blueprint, Boot boot) {
   instance.set(cgroup);
   add_drives(instance, blueprint);
   Statement tap = line_of(Word::kTap, instance.subject);
-  tap.numbers = {boot.slot};
+  tap.numbers = {boot.slot, blueprint.max_pps, blueprint.max_mbps};
   instance.set(tap);
 
   Statement jail = line_of(Word::kJail, instance.subject);

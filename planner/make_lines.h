@@ -13,6 +13,7 @@ struct Blueprint {
   Name tenant_name;
   std::uint64_t max_pids = 0;  // policy, per instance
   std::uint64_t max_io = 0;
+  std::uint64_t max_pps = 0, max_mbps = 0;
 };
 
 struct Boot {

@@ -179,7 +179,7 @@ class Round {
     const Statement* tenant = find(Word::kTenant, tenant_subject(pool.tenant));
     if (tenant == nullptr) return;  // verify_projection() refuses such a projection
     const Blueprint blueprint{lang::pool_view(line), lang::tenant_view(*tenant), pool.tenant, per_instance_.numbers[0],
-                              per_instance_.numbers[1]};
+                              per_instance_.numbers[1], per_instance_.numbers[2], per_instance_.numbers[3]};
     if (const std::string missing = missing_for(blueprint); !missing.empty()) return note(pool, missing);
     const bool sleeps = supports(lang::set_of(Word::kSnapshot, Word::kGuest));
 

@@ -22,14 +22,14 @@ constexpr std::array<Action, 6> kActions = {{
      "+ secrets " I " " SECRETS "\n"
      "+ config " I " " CONFIG "\n"},
     {"create_instance", "its tap and the microVM; with network and drives before it, this is a new instance",
-     "+ tap " I " slot=5\n"
+     "+ tap " I " slot=5 pps=0 mbps=0\n"
      "+ jail " I " " IMAGE " vcpus=2 mem=1024 boot=cold state=running guest=awake\n"},
     {"sleep_instance", "park the guest, stop its vCPUs, seal its memory, and leave nothing but volume and snapshot",
      "~ guest " I " awake>parked\n"
      "~ jail " I " running>warm\n"
      "+ snapshot " I " " SNAPSHOT "\n"
      "- jail " I " " IMAGE " vcpus=2 mem=1024 boot=cold state=warm guest=parked\n"
-     "- tap " I " slot=5\n"
+     "- tap " I " slot=5 pps=0 mbps=0\n"
      "- config " I " " CONFIG "\n"
      "- secrets " I " " SECRETS "\n"
      "- luksOpen " I " key=acme/1\n"
@@ -39,13 +39,13 @@ constexpr std::array<Action, 6> kActions = {{
      "+ luksOpen " I " key=acme/1\n"
      "+ secrets " I " " SECRETS "\n"
      "+ config " I " " CONFIG "\n"
-     "+ tap " I " slot=5\n"
+     "+ tap " I " slot=5 pps=0 mbps=0\n"
      "+ jail " I " " IMAGE " vcpus=2 mem=1024 " BOOT " state=running guest=parked\n"
      "- snapshot " I " " SNAPSHOT "\n"
      "~ guest " I " parked>awake\n"},
     {"stop_instance", "end it; the volume stays",
      "- jail " I " " IMAGE " vcpus=2 mem=1024 " BOOT " state=running guest=awake\n"
-     "- tap " I " slot=5\n"
+     "- tap " I " slot=5 pps=0 mbps=0\n"
      "- config " I " " CONFIG "\n"
      "- secrets " I " " SECRETS "\n"
      "- luksOpen " I " key=acme/1\n"

@@ -56,7 +56,7 @@ struct BridgeView { std::uint16_t net; Subnet subnet; };
 struct RuleView { std::uint64_t egress, pps, mbps, cps; };
 struct CgroupView { std::uint32_t cpu_percent, mem_mib, pids, io_mib_per_s; };
 struct VolumeView { std::uint64_t mib; Name key_tenant; std::uint32_t key_version; };
-struct TapView { std::uint32_t slot; };
+struct TapView { std::uint32_t slot; std::uint64_t pps, mbps; };
 struct JailView { Digest image; std::uint32_t vcpus, mem_mib; std::uint64_t boot; Digest boot_digest; std::uint64_t state, guest; };
 struct SnapshotView { std::uint64_t kind; bool has_base; Digest base; Name key_tenant; std::uint32_t key_version; std::uint64_t compression; std::uint32_t slot; std::uint32_t seq; };
 struct KernelView { Digest digest; std::uint64_t bytes; };
@@ -79,7 +79,7 @@ template <class T>
 
 [[nodiscard]] inline VolumeView volume_view(const Statement& s) { return {s.numbers[0], s.key_tenant, narrow<std::uint32_t>(s.numbers[1])}; }
 
-[[nodiscard]] inline TapView tap_view(const Statement& s) { return {narrow<std::uint32_t>(s.numbers[0])}; }
+[[nodiscard]] inline TapView tap_view(const Statement& s) { return {narrow<std::uint32_t>(s.numbers[0]), s.numbers[1], s.numbers[2]}; }
 
 [[nodiscard]] inline JailView jail_view(const Statement& s) {
   return {.image = s.digests[0],

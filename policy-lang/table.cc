@@ -9,6 +9,8 @@ namespace {
 using enum FieldKind;
 constexpr std::uint64_t kMaxMib = 1 << 20;         // 1 TiB of memory
 constexpr std::uint64_t kMaxDiskMib = 1 << 26;     // 64 TiB
+constexpr std::uint64_t kMaxPps = 10'000'000;
+constexpr std::uint64_t kMaxMbps = 100'000;
 constexpr std::uint64_t kMaxKeyVersion = 65'535;
 constexpr std::uint64_t kMaxCount = 100;           // instances of one pool in one state
 constexpr std::uint64_t kMaxSlot = (1 << 20) - 2;  // the last host of a /12
@@ -39,12 +41,15 @@ constexpr std::array kLimitsFields = {
     number("disk", 0, kMaxDiskMib, "MiB of volumes")};
 constexpr std::array kPerInstanceFields = {
     number("pids", 1, 4096, "most tasks in an instance's cgroup"),
-    number("io", 0, 65'536, "most MiB/s, each way; 0: no limit")};
+    number("io", 0, 65'536, "most MiB/s, each way; 0: no limit"),
+    number("pps", 0, kMaxPps, "most packets a second, each way; 0: no limit"),
+    number("mbps", 0, kMaxMbps, "most megabits a second, each way; 0: no limit")};
 constexpr std::array kEncryptFields = {word("data", kYesNo, "volumes must have a key"),
                                        word("snapshots", kYesNo, "snapshots must have a key")};
 constexpr std::array kCoordinatorFields = {digest("key", kPublicKey, "may sign projections for this node")};
 constexpr std::array kImageFields = {digest("digest", kDigest, "may run; where no image is listed, any may")};
-constexpr std::array kEgressFields = {subnet("subnet", "may be reached by egress=listed")};
+constexpr std::array kEgressFields = {subnet("subnet", "may be reached by egress=listed; and by egress=nat, where it is private")};
+constexpr std::array kClosedFields = {subnet("subnet", "is reached by no tenant, whatever else the policy says")};
 
 constexpr std::array kPruneFields = {word("tenants", kYesNo, "tenants that are not named are removed, data too"),
                                      word("pools", kYesNo, "pools that are not named are removed, data too")};
@@ -81,8 +86,8 @@ constexpr std::array kRootfsFields = {
 constexpr std::array kBridgeFields = {number("net", 0, kMaxNet, "net id"), subnet("subnet", "the tenant's")};
 constexpr std::array kRuleFields = {
     word("egress", kEgressWords, "what the tenant may reach outside: nothing, anything by NAT, the policy's list by NAT"),
-    number("pps", 0, 10'000'000, "packets a second out of the bridge; 0: no limit"),
-    number("mbps", 0, 100'000, "megabits a second out of the bridge; 0: no limit"),
+    number("pps", 0, kMaxPps, "packets a second out of the bridge; 0: no limit"),
+    number("mbps", 0, kMaxMbps, "megabits a second out of the bridge; 0: no limit"),
     number("cps", 0, 1'000'000, "new connections a second; 0: no limit")};
 constexpr std::array kCgroupFields = {
     number("cpu", 1, 3200, "percent of one CPU"),
@@ -94,7 +99,10 @@ constexpr std::array kVolumeFields = {number("mib", 1, kMaxDiskMib, "MiB"),
 constexpr std::array kLuksOpenFields = {key("key", kKey, "the tenant key to open with")};
 constexpr std::array kSecretsFields = {digest("digest", kDigest, "of what the drive carries")};
 constexpr std::array kConfigFields = {digest("digest", kDigest, "of what the drive carries")};
-constexpr std::array kTapFields = {number("slot", kFirstSlot, kMaxSlot, "offset of the instance's address in the subnet")};
+constexpr std::array kTapFields = {
+    number("slot", kFirstSlot, kMaxSlot, "offset of the instance's address in the subnet"),
+    number("pps", 0, kMaxPps, "packets a second, each way, by Firecracker's own limiter; 0: no limit but the one built in"),
+    number("mbps", 0, kMaxMbps, "megabits a second, likewise")};
 constexpr std::array kJailFields = {
     digest("image", kDigest, "digest of the image's manifest"),
     number("vcpus", 1, 32, "vCPUs"),
@@ -127,6 +135,7 @@ constexpr std::array<Row, kWords> kTable = {{
     {.word = kCoordinator, .name = "coordinator", .in = kOnlyPolicy, .fields = kCoordinatorFields},
     {.word = kImage, .name = "image", .in = kOnlyPolicy, .fields = kImageFields},
     {.word = kEgress, .name = "egress", .in = kOnlyPolicy, .fields = kEgressFields},
+    {.word = kClosed, .name = "closed", .in = kOnlyPolicy, .fields = kClosedFields},
 
     {.word = kPrune, .name = "prune", .in = kOnlyProjection, .many = false, .fields = kPruneFields},
     {.word = kTenant, .name = "tenant", .subject = SubjectKind::kTenant, .in = kOnlyProjection, .many = false, .fields = kTenantFields},

@@ -28,20 +28,33 @@ Checked<void> keeps_the_limits(const StateIndex& index, const NodePolicy& policy
   return within("MiB of disk", sum.disk, policy.disk);
 }
 
+// `most` is 0 where the policy sets no bound.
+Checked<void> bounds_the_rate(std::string_view name, std::uint64_t rate, std::uint64_t most) {
+  if (most == 0 || (rate != 0 && rate <= most)) return {};
+  return refuse(Rule::kPolicy, say(name, "=", rate, rate == 0 ? ", no limit," : "", " is above the policy's ", most), say("write ", name, "=", most));
+}
+
 Checked<void> bounds_the_cgroup(const Statement& statement, const NodePolicy& policy) {
   const CgroupView cgroup = cgroup_view(statement);
   if (cgroup.pids > policy.pids) {
     return refuse(Rule::kPolicy, say("pids=", cgroup.pids, " is above the policy's ", policy.pids), say("write pids=", policy.pids));
   }
-  if (policy.io == 0 || (cgroup.io_mib_per_s != 0 && cgroup.io_mib_per_s <= policy.io)) return {};
-  return refuse(Rule::kPolicy, say("io=", cgroup.io_mib_per_s, cgroup.io_mib_per_s == 0 ? ", no limit," : "", " is above the policy's ", policy.io), say("write io=", policy.io));
+  return bounds_the_rate("io", cgroup.io_mib_per_s, policy.io);
 }
 
-// The cgroup that a jail is made in may have been made under an earlier policy.
-Checked<void> still_bounds_the_cgroup(const Lines& lines, const NodePolicy& policy) {
-  auto bounds = bounds_the_cgroup(*lines.find(Word::kCgroup), policy);
+Checked<void> bounds_the_tap(const Statement& statement, const NodePolicy& policy) {
+  const TapView tap = tap_view(statement);
+  if (auto ok = bounds_the_rate("pps", tap.pps, policy.pps); !ok) return ok;
+  return bounds_the_rate("mbps", tap.mbps, policy.mbps);
+}
+
+// What a jail is made in and on may have been made under an earlier policy.
+Checked<void> still_bounds(const Lines& lines, Word word, const NodePolicy& policy) {
+  const Statement& line = *lines.find(word);
+  auto bounds = word == Word::kCgroup ? bounds_the_cgroup(line, policy) : bounds_the_tap(line, policy);
   if (bounds) return bounds;
-  return refuse(Rule::kPolicy, say("its cgroup is not what the policy allows now: ", bounds.error().why), "remove the cgroup and make it again first");
+  const std::string_view name = row(word).name;
+  return refuse(Rule::kPolicy, say("its ", name, " is not what the policy allows now: ", bounds.error().why), say("remove the ", name, " and make it again first"));
 }
 
 Checked<void> runs_a_listed_image(const Statement& jail, const NodePolicy& policy) {
@@ -69,7 +82,10 @@ NodePolicy read_policy(const Document& policy) {
       read.tenants = line.number("tenants"), read.instances = line.number("instances");
       read.vcpus = line.number("vcpus"), read.mem = line.number("mem"), read.disk = line.number("disk");
     }
-    if (line.word == Word::kPerInstance) read.pids = line.number("pids"), read.io = line.number("io");
+    if (line.word == Word::kPerInstance) {
+      read.pids = line.number("pids"), read.io = line.number("io");
+      read.pps = line.number("pps"), read.mbps = line.number("mbps");
+    }
     if (line.word == Word::kEncrypt) {
       read.encrypt_data = line.number("data") == kYes, read.encrypt_snapshots = line.number("snapshots") == kYes;
     }
@@ -83,6 +99,11 @@ Checked<void> verify_policy(const Document& policy) {
     if (lists(policy, word)) continue;
     return refuse(Rule::kForm, say("the policy has no ", row(word).name, " line"), say("add a ", row(word).name, " line (mvm primitives shows its fields)"));
   }
+  for (const Word word : {Word::kEgress, Word::kClosed}) {
+    const auto lines = static_cast<std::uint64_t>(std::ranges::count(policy.statements, word, &Statement::word));
+    if (lines <= kMaxPolicySubnets) continue;
+    return refuse(Rule::kForm, say("the policy has ", lines, " ", row(word).name, " lines; the limit is ", kMaxPolicySubnets), "name wider subnets");
+  }
   return {};
 }
 
@@ -93,8 +114,10 @@ Checked<void> verify_limits(const Step& step, const StateIndex& index, const Nod
   if (auto kept = keeps_the_limits(index, policy); !kept || resumes) return kept;
   switch (made.word) {
     case Word::kCgroup: return bounds_the_cgroup(made, policy);
+    case Word::kTap: return bounds_the_tap(made, policy);
     case Word::kJail:
-      if (auto bounds = still_bounds_the_cgroup(step.site.lines(), policy); !bounds) return bounds;
+      for (const Word word : {Word::kCgroup, Word::kTap})
+        if (auto bounds = still_bounds(step.site.lines(), word, policy); !bounds) return bounds;
       return runs_a_listed_image(made, policy);
     case Word::kVolume: return encrypts("volumes", volume_view(made).key_version, policy.encrypt_data);
     case Word::kSnapshot: return encrypts("snapshots", snapshot_view(made).key_version, policy.encrypt_snapshots);

@@ -32,7 +32,7 @@ struct NodePolicy {
   Subnet cidr = {};
   std::uint64_t first_uid = 0, uids = 0;
   std::uint64_t tenants = 0, instances = 0, vcpus = 0, mem = 0, disk = 0;
-  std::uint64_t pids = 0, io = 0;
+  std::uint64_t pids = 0, io = 0, pps = 0, mbps = 0;
   bool encrypt_data = false, encrypt_snapshots = false;
   bool lists_images = false, lists_egress = false;
 };

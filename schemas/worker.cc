@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kTaskIdentifier = "MVMT";
 constexpr const char* kAnswerIdentifier = "MVMA";
+constexpr std::uint64_t kMaxRate = 10'000'000;  // the highest that a line can say (policy-lang/table.cc)
 constexpr std::uint8_t kLastErrc = static_cast<std::uint8_t>(Errc::kClosed);
 
 std::unexpected<Error> malformed(const char* what) { return fail(Errc::kMalformed, "decode a worker's message", what); }
@@ -63,7 +64,21 @@ Result<Place> decode_place(const fbs::Place& from) {
   if (from.generation() > lang::kMaxGeneration) return malformed("a generation out of range");
   const auto node = decode_node(from.node());
   if (!node) return malformed("a node whose name is none");
-  return Place{from.net(), *subnet, *cidr, from.slot(), from.uid(), from.generation(), *node};
+  if (from.pps() > kMaxRate || from.mbps() > kMaxRate || from.io() > kMaxRate) return malformed("a rate out of range");
+  return Place{from.net(), *subnet, *cidr, from.slot(), from.uid(), from.generation(), *node, from.pps(), from.mbps(), from.io()};
+}
+
+Result<std::vector<Subnet>> decode_subnets(const flatbuffers::Vector<std::uint64_t>& from) {
+  // The builder aligns no vector that is empty.
+  if (from.size() != 0 && !is_aligned(from)) return malformed("subnets that are not aligned");
+  if (from.size() > kMaxSubnets) return malformed("too many subnets");
+  std::vector<Subnet> subnets;
+  for (const std::uint64_t packed : from) {
+    const auto subnet = decode_subnet(packed);
+    if (!subnet || packed == 0) return malformed("a subnet that is not one");
+    subnets.push_back(*subnet);
+  }
+  return subnets;
 }
 
 // The sign that a statement of that operation has.
@@ -125,9 +140,12 @@ std::string printable(std::string text) {
 
 std::vector<std::uint8_t> encode(const Task& task) {
   flatbuffers::FlatBufferBuilder builder;
-  std::vector<std::uint64_t> egress;
-  for (const Subnet& subnet : task.egress) egress.push_back(subnet.packed());
-  const auto egress_at = builder.CreateVector(egress);
+  const auto list = [&](const std::vector<Subnet>& subnets) {
+    std::vector<std::uint64_t> packed;
+    for (const Subnet& subnet : subnets) packed.push_back(subnet.packed());
+    return builder.CreateVector(packed);
+  };
+  const auto egress_at = list(task.egress), closed_at = list(task.closed);
   const fbs::Statement statement = to_fbs(task.statement);
   std::vector<flatbuffers::Offset<fbs::Sealed>> envelopes;
   for (const auto& envelope : task.sealed) {
@@ -135,11 +153,11 @@ std::vector<std::uint8_t> encode(const Task& task) {
     envelopes.push_back(fbs::CreateSealed(builder, bytes_at));
   }
   const auto sealed_at = builder.CreateVector(envelopes);
-  const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.slot,
-                         task.place.uid, task.place.net);
+  const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.pps,
+                         task.place.mbps, task.place.io, task.place.slot, task.place.uid, task.place.net);
   return finished_bytes(builder,
                         fbs::CreateTask(builder, task.seq, static_cast<std::uint8_t>(task.op),
-                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at),
+                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at),
                         kTaskIdentifier);
 }
 
@@ -149,7 +167,7 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
   if (from.op() > static_cast<std::uint8_t>(Op::kOffer)) return malformed("an operation that there is not");
-  if (from.place() == nullptr || from.egress() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
+  if (from.place() == nullptr || from.egress() == nullptr || from.closed() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();
   task.op = static_cast<Op>(from.op());
@@ -159,13 +177,11 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   auto place = decode_place(*from.place());
   if (!place) return forward(place.error());
   task.place = *place;
-  if (!is_aligned(*from.egress())) return malformed("subnets that are not aligned");
-  if (from.egress()->size() > kMaxEgress) return malformed("too many egress subnets");
-  for (const std::uint64_t packed : *from.egress()) {
-    const auto subnet = decode_subnet(packed);
-    if (!subnet || packed == 0) return malformed("a subnet that is not one");
-    task.egress.push_back(*subnet);
-  }
+  auto egress = decode_subnets(*from.egress()), closed = decode_subnets(*from.closed());
+  if (!egress) return forward(egress.error());
+  if (!closed) return forward(closed.error());
+  task.egress = *std::move(egress);
+  task.closed = *std::move(closed);
   auto sealed = decode_sealed(*from.sealed(), task.op);
   if (!sealed) return forward(sealed.error());
   task.sealed = *std::move(sealed);

@@ -22,7 +22,7 @@ namespace mvm::wire {
 inline constexpr int kChannelFd = 3;
 inline constexpr std::size_t kMaxPacket = 128 * 1024;
 inline constexpr std::size_t kMaxItems = 512;        // inventory items in one answer; `more` says that another follows
-inline constexpr std::size_t kMaxEgress = 64;        // subnets of a task
+inline constexpr std::size_t kMaxSubnets = lang::kMaxPolicySubnets;  // of each of the policy's lists in a task
 inline constexpr std::size_t kMaxErrorText = 256;    // bytes of `tried` and of `on`
 inline constexpr std::size_t kMaxSealed = 2;         // envelopes of a task: a new key and the one that it replaces
 inline constexpr std::size_t kMaxSealedBytes = sealing::kMaxEnvelope + 1024;  // of all of them: content, or keys
@@ -47,6 +47,9 @@ struct Place {
   std::uint32_t uid = 0;   // and gid, of the microVM
   std::uint64_t generation = 0;  // of the plan's projection; of an undo and a sweep 0
   Name node;                     // whose host this is; of a sweep none
+  // jail: what Firecracker's own limiters are set to; 0: no limit but the one built in.
+  std::uint64_t pps = 0, mbps = 0;  // of its tap, each way
+  std::uint64_t io = 0;             // of its cgroup: MiB/s
   bool operator==(const Place&) const = default;
 };
 
@@ -55,7 +58,9 @@ struct Task {
   Op op = Op::kInventory;
   lang::Statement statement;  // its sign is the operation's; kInventory, kOffer: unused
   Place place;
-  std::vector<Subnet> egress;  // rule egress=listed: policy's list, at most kMaxEgress
+  // The policy's lists, each at most kMaxSubnets. egress: for a rule with egress=listed, what it may reach; for a bridge and an
+  // inventory, what private ranges are open for. closed: for those two, what no tenant may reach.
+  std::vector<Subnet> egress, closed;
   // kMake and kMove: the envelopes with what the statement names (sealing/envelope.h), in the order in which it names them. Their labels
   // are the worker's to check, with what it expects from the statement and place. At most kMaxSealed, of kMaxSealedBytes together.
   std::vector<std::vector<std::uint8_t>> sealed;

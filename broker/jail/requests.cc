@@ -1,5 +1,6 @@
 #include "broker/jail/requests.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -39,15 +40,18 @@ Request boot_source(const wire::Place& place) {
   return {"PUT", "/boot-source", "{\"kernel_image_path\":\"/kernel\",\"boot_args\":\"" + boot_args(place) + "\"}"};
 }
 
-Request root_drive() {
+// What the plan says, up to `most`; 0: it says nothing.
+std::uint64_t bounded(std::uint64_t said, std::uint64_t most) { return said == 0 ? most : std::min(said, most); }
+
+Request root_drive(const wire::Place& place) {
   return {"PUT", "/drives/rootfs",
           "{\"drive_id\":\"rootfs\",\"path_on_host\":\"/rootfs\",\"is_root_device\":true,\"is_read_only\":true,"
           "\"cache_type\":\"Unsafe\",\"rate_limiter\":" +
-              limiter({{"bandwidth", kDriveBytes}, {"ops", kDriveOps}}) + "}"};
+              limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
 }
 
 Request network_interface(const wire::Place& place) {
-  const std::string rate = limiter({{"bandwidth", kNetBytes}, {"ops", kNetPackets}});
+  const std::string rate = limiter({{"bandwidth", bounded(place.mbps * (1'000'000 / 8), kNetBytes)}, {"ops", bounded(place.pps, kNetPackets)}});
   return {"PUT", "/network-interfaces/eth0",
           "{\"iface_id\":\"eth0\",\"host_dev_name\":\"" + tap_name(place.net, place.slot) + "\",\"guest_mac\":\"" +
               mac_to_string(instance_mac(place.net, place.slot)) + "\",\"rx_rate_limiter\":" + rate +
@@ -86,7 +90,7 @@ std::string boot_args(const wire::Place& place) {
 }
 
 std::vector<Request> configuration(const lang::Statement& jail, const wire::Place& place) {
-  return {machine_config(lang::jail_view(jail)), boot_source(place), root_drive(), network_interface(place), vsock(place),
+  return {machine_config(lang::jail_view(jail)), boot_source(place), root_drive(place), network_interface(place), vsock(place),
           mmds_config(), mmds(jail.subject, place), entropy()};
 }
 

@@ -20,8 +20,8 @@ struct Request {
   bool operator==(const Request&) const = default;
 };
 
-// Token buckets for one microVM: bytes and operations that refill every second. An instance that needs more is on a node
-// whose cgroup lines (io) bound it as well; these keep one guest from flooding the VMM's thread and the host's queues.
+// Token buckets for one microVM, of bytes and operations, that refill every second: what the plan says (pps and mbps of its tap,
+// io of its cgroup), and never more than these, which keep one guest from flooding the VMM's thread and the host's queues.
 inline constexpr std::uint64_t kNetBytes = 256ull << 20;
 inline constexpr std::uint64_t kNetPackets = 200'000;
 inline constexpr std::uint64_t kDriveBytes = 512ull << 20;

@@ -30,7 +30,7 @@ Status add_elements(Socket& nft, std::span<const CheckedBridge> bridges) {
     Batch batch;
     begin_transaction(batch);
     put_before(batch);
-    for (const SetShape* set : {&kClosed, &kClosedAtTaps}) put_closed(batch, Change::kAdd, *set, bridges.front().cidr());
+    put_closed(batch, bridges.front().closed());
     put_elements(batch, Change::kAdd, kWithin, keys);
     end_transaction(batch);
     return nft.run(batch);
@@ -155,7 +155,8 @@ void make_together(Kernel& kernel, std::span<Making<CheckedBridge>> makings) {
   std::vector<CheckedBridge> fresh;
   std::vector<Making<CheckedBridge>*> meant;
   for (std::size_t i = 0; i < makings.size(); ++i) {
-    if ((*links)[i] || makings[i].what.cidr() != makings.front().what.cidr()) continue;
+    const bool alike = makings[i].what.cidr() == makings.front().what.cidr() && makings[i].what.closed() == makings.front().what.closed();
+    if ((*links)[i] || !alike) continue;
     fresh.push_back(makings[i].what);
     meant.push_back(&makings[i]);
   }

@@ -18,6 +18,8 @@ bool is_network(const Subnet& subnet) { return subnet.prefix >= kMinPrefix && su
 // A list may name single hosts.
 bool is_listed(const Subnet& subnet) { return subnet.prefix >= kMinPrefix && subnet.prefix <= 32 && subnet.aligned(); }
 
+bool are_subnets(const std::vector<Subnet>& subnets) { return std::ranges::all_of(subnets, is_listed); }
+
 Status check_place(const wire::Task& task, lang::Word word) {
   if (task.statement.word != word) return denied("a statement of another kind");
   if (task.place.net > lang::kMaxNet) return denied("the net id is out of range");
@@ -46,10 +48,12 @@ Result<CheckedBridge> CheckedBridge::from(const wire::Task& task) {
   if (Status ok = check_subnet(task); !ok) return forward(std::move(ok.error()));
   const lang::BridgeView view = lang::bridge_view(task.statement);
   if (view.net != task.place.net || view.subnet != task.place.subnet) return denied("the place is not the statement's");
+  if (!are_subnets(task.egress) || !are_subnets(task.closed)) return denied("a subnet that is none");
   CheckedBridge checked;
   checked.net_ = view.net;
   checked.subnet_ = view.subnet;
   checked.cidr_ = task.place.cidr;
+  checked.closed_ = closed_ranges(task);
   return checked;
 }
 
@@ -75,12 +79,20 @@ Result<CheckedRule> CheckedRule::from(const wire::Task& task) {
   if (task.egress.size() > kMaxEgressSubnets) return fail(Errc::kLimit, "check the task", "subnets of egress=listed");
   if (view.mbps > kMaxMbps) return fail(Errc::kLimit, "check the task", "mbps");
   if ((view.egress == lang::kEgressListed) == task.egress.empty()) return denied("a list of subnets goes with egress=listed");
-  if (!std::ranges::all_of(task.egress, is_listed)) return denied("a subnet that is none");
+  if (!are_subnets(task.egress)) return denied("a subnet that is none");
   CheckedRule checked;
   checked.net_ = task.place.net;
   checked.egress_ = view.egress;
   checked.listed_ = outermost(task.egress);
   checked.rates_ = {view.pps, view.mbps * (1'000'000 / 8), view.cps};
+  return checked;
+}
+
+Result<CheckedInventory> CheckedInventory::from(const wire::Task& task) {
+  if (!is_network(task.place.cidr)) return denied("no cluster's subnet");
+  if (!are_subnets(task.egress) || !are_subnets(task.closed)) return denied("a subnet that is none");
+  CheckedInventory checked;
+  checked.closed_ = closed_ranges(task);
   return checked;
 }
 

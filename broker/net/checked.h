@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "broker/net/closed.h"
 #include "schemas/worker.h"
 
 namespace mvm::net {
@@ -32,11 +33,13 @@ class CheckedBridge {
   [[nodiscard]] std::uint16_t net() const { return net_; }
   [[nodiscard]] const Subnet& subnet() const { return subnet_; }
   [[nodiscard]] const Subnet& cidr() const { return cidr_; }
+  [[nodiscard]] const std::vector<Range>& closed() const { return closed_; }
 
  private:
   CheckedBridge() = default;
   std::uint16_t net_ = 0;
   Subnet subnet_, cidr_;
+  std::vector<Range> closed_;
 };
 
 class CheckedTap {
@@ -70,6 +73,18 @@ class CheckedRule {
   std::uint64_t egress_ = 0;
   std::vector<Subnet> listed_;
   RuleRates rates_;
+};
+
+// What the policy wants closed, to hold what is there against it.
+class CheckedInventory {
+ public:
+  // kDenied: a list with what is no subnet, or no cluster's subnet.
+  [[nodiscard]] static Result<CheckedInventory> from(const wire::Task& task);
+  [[nodiscard]] const std::vector<Range>& closed() const { return closed_; }
+
+ private:
+  CheckedInventory() = default;
+  std::vector<Range> closed_;
 };
 
 // What is to be removed is named by net and slot alone: a leak has no statement.

@@ -168,7 +168,9 @@ std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task) {
     case wire::Op::kOffer: return {answer(task.seq, fail(Errc::kUnsupported, "offer a key", "not a thing of the net worker's"))};
     case wire::Op::kInventory: break;
   }
-  const Result<std::vector<wire::Item>> items = inventory(kernel);
+  const Result<CheckedInventory> wanted = CheckedInventory::from(task);
+  if (!wanted) return {answer(task.seq, forward(wanted.error()))};
+  const Result<std::vector<wire::Item>> items = inventory(kernel, *wanted);
   if (!items) return {answer(task.seq, forward(items.error()))};
   return pages(task.seq, *items);
 }

@@ -39,15 +39,15 @@ void put_verdict_data(nlmsghdr* message, const Verdict& verdict) {
   mnl_attr_nest_end(message, data);
 }
 
-// A message of elements, and the list that they go in, which is not yet ended.
-std::pair<nlmsghdr*, nlattr*> begin_list(Batch& batch, Change change, const SetShape& set, const Extra& extra) {
+// `request`: NLM_F_* of an addition. Without elements, a removal takes all out.
+nlmsghdr* begin_elements(Batch& batch, Change change, const SetShape& set, std::uint16_t request) {
   const bool add = change == Change::kAdd;
   nlmsghdr* message = add_nft(batch, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, set.family,
-                              add ? static_cast<std::uint16_t>(NLM_F_ACK | extra.request) : NLM_F_ACK,
+                              add ? static_cast<std::uint16_t>(NLM_F_ACK | request) : NLM_F_ACK,
                               {add ? "add to the set" : "remove from the set", set.name});
   mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, kTable);
   mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name);
-  return {message, mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS)};
+  return message;
 }
 
 void put_in_list(nlmsghdr* message, Bytes key, const Extra& extra) {
@@ -61,7 +61,8 @@ void put_in_list(nlmsghdr* message, Bytes key, const Extra& extra) {
 }
 
 void put_one(Batch& batch, Change change, const SetShape& set, Bytes key, const Extra& extra) {
-  const auto [message, list] = begin_list(batch, change, set, extra);
+  nlmsghdr* message = begin_elements(batch, change, set, extra.request);
+  nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
   put_in_list(message, key, extra);
   mnl_attr_nest_end(message, list);
 }
@@ -69,11 +70,6 @@ void put_one(Batch& batch, Change change, const SetShape& set, Bytes key, const 
 constexpr std::size_t kKeysInAMessage = 128;
 constexpr std::size_t kRoomOfAKey = kMaxKey + 3 * kAttributeHeader;
 static_assert(kKeysInAMessage * kRoomOfAKey + 1024 < kMessageRoom);
-
-std::uint64_t behind(const Subnet& subnet) { return std::uint64_t{subnet.base} + subnet.size(); }
-
-// "This" host, loopback, link-local with the clouds' metadata service, multicast and above (RFC 6890).
-constexpr Subnet kNeverReached[] = {{0, 8}, {127U << 24, 8}, {169U << 24 | 254U << 16, 16}, {224U << 24, 3}};
 
 }  // namespace
 
@@ -109,7 +105,8 @@ void put_element(Batch& batch, Change change, const SetShape& set, const Key& ke
 
 void put_elements(Batch& batch, Change change, const SetShape& set, std::span<const Key> keys) {
   for (; !keys.empty(); keys = keys.subspan(std::min(kKeysInAMessage, keys.size()))) {
-    const auto [message, list] = begin_list(batch, change, set, {});
+    nlmsghdr* message = begin_elements(batch, change, set, NLM_F_CREATE);
+    nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
     for (const Key& key : keys.first(std::min(kKeysInAMessage, keys.size()))) put_in_list(message, key.bytes(), {});
     mnl_attr_nest_end(message, list);
   }
@@ -125,20 +122,22 @@ void put_object(Batch& batch, const SetShape& map, const Key& key, const std::st
 
 void put_allowed(Batch& batch, Change change, std::string_view interface, const Subnet& subnet) {
   const Key first = Key().name(interface).address(subnet.base);
-  const Key last = Key().name(interface).address(static_cast<std::uint32_t>(behind(subnet) - 1));
+  const Key last = Key().name(interface).address(static_cast<std::uint32_t>(subnet.base + subnet.size() - 1));
   put_one(batch, change, kAllowed, first.bytes(), {.key_end = &last});
 }
 
-void put_closed(Batch& batch, Change change, const SetShape& set, const Subnet& subnet) {
-  put_one(batch, change, set, Key().address(subnet.base).bytes(), {});
-  if (behind(subnet) >> 32 != 0) return;  // up to the last address: a range without an end
-  const Key end = Key().address(static_cast<std::uint32_t>(behind(subnet)));
-  put_one(batch, change, set, end.bytes(), {.flags = NFT_SET_ELEM_INTERVAL_END});
+void put_range_ends(Batch& batch, const SetShape& set, std::span<const RangeEnd> ends) {
+  for (; !ends.empty(); ends = ends.subspan(std::min(kKeysInAMessage, ends.size()))) {
+    nlmsghdr* message = begin_elements(batch, Change::kAdd, set, NLM_F_CREATE);
+    nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+    for (const RangeEnd& end : ends.first(std::min(kKeysInAMessage, ends.size())))
+      put_in_list(message, Key().address(end.address).bytes(), {.flags = end.behind ? std::uint32_t{NFT_SET_ELEM_INTERVAL_END} : 0U});
+    mnl_attr_nest_end(message, list);
+  }
 }
 
-void put_never_reached(Batch& batch) {
-  for (const SetShape* set : {&kClosed, &kClosedAtTaps})
-    for (const Subnet& subnet : kNeverReached) put_closed(batch, Change::kAdd, *set, subnet);
+void put_flush(Batch& batch, const SetShape& set) {
+  (void)begin_elements(batch, Change::kRemove, set, 0);
 }
 
 void put_remove(Batch& batch, const SetShape& set, const Element& element) {

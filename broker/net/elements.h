@@ -99,10 +99,16 @@ void put_new_verdict(Batch& batch, const SetShape& map, const Key& key, Verdict 
 void put_object(Batch& batch, const SetShape& map, const Key& key, const std::string& object);
 // One element of kAllowed: the subnet, for the key's interface.
 void put_allowed(Batch& batch, Change change, std::string_view interface, const Subnet& subnet);
-// One element of kClosed or kClosedAtTaps.
-void put_closed(Batch& batch, Change change, const SetShape& set, const Subnet& subnet);
-// What no tenant may ever reach, whatever the cluster's subnet.
-void put_never_reached(Batch& batch);
+// The kernel keeps a range of addresses as where it begins and where what is behind it does.
+struct RangeEnd {
+  std::uint32_t address = 0;
+  bool behind = false;
+  auto operator<=>(const RangeEnd&) const = default;
+};
+// In as few messages as hold them.
+void put_range_ends(Batch& batch, const SetShape& set, std::span<const RangeEnd> ends);
+// Takes out all that the set has.
+void put_flush(Batch& batch, const SetShape& set);
 // Removes exactly the element that was read.
 void put_remove(Batch& batch, const SetShape& set, const Element& element);
 // Removes all that those sets have for those interfaces, and then the limits that it referred to.

@@ -39,13 +39,15 @@ struct Finds {
   std::map<std::uint16_t, std::uint32_t> bridge_index;
 };
 
-Status find_bridges(Kernel& kernel, Finds& finds) {
+Status find_bridges(Kernel& kernel, const CheckedInventory& wanted, Finds& finds) {
   const Result<std::vector<Link>> links = links_of_kind(kernel.route, "bridge");
   if (!links) return forward(links.error());
   const Result<std::vector<Element>> within = read_set(kernel.nft, kWithin);
   if (!within) return forward(within.error());
   const Result<Routing> routing = read_routing(kernel.route);
   if (!routing) return forward(routing.error());
+  const Result<bool> closed = are_closed(kernel.nft, wanted.closed());
+  if (!closed) return forward(closed.error());
   for (const std::uint16_t net : routing->nets()) finds.bridges.emplace(std::pair{net, 0U}, false);
   std::set<std::uint16_t> in_rules;
   for (const Element& element : *within)
@@ -58,7 +60,7 @@ Status find_bridges(Kernel& kernel, Finds& finds) {
     if (!net || !is_ours(link)) continue;
     finds.bridge_index[*net] = link.index;
     // A bridge that is up and that the rules or the routing do not know is no more whole than the other way round.
-    finds.bridges[{*net, 0U}] = in_rules.contains(*net) && routing->whole(*net, link.index) && link.group == kLinkGroup && (link.flags & IFF_UP) != 0;
+    finds.bridges[{*net, 0U}] = *closed && in_rules.contains(*net) && routing->whole(*net, link.index) && link.group == kLinkGroup && (link.flags & IFF_UP) != 0;
   }
   return {};
 }
@@ -92,9 +94,9 @@ Status find_rules(Kernel& kernel, Finds& finds) {
 
 }  // namespace
 
-Result<std::vector<wire::Item>> inventory(Kernel& kernel) {
+Result<std::vector<wire::Item>> inventory(Kernel& kernel, const CheckedInventory& wanted) {
   Finds finds;
-  Status found = find_bridges(kernel, finds);
+  Status found = find_bridges(kernel, wanted, finds);
   if (found) found = find_taps(kernel, finds);
   if (found) found = find_rules(kernel, finds);
   if (!found) return forward(std::move(found.error()));

@@ -103,7 +103,7 @@ void put_forwarding_rules(Batch& batch) {
   inet("from", "within a tenant").meta(NFT_META_IIFNAME).meta(NFT_META_OIFNAME, kSecondName).in_set(kWithin.name).verdict(NF_ACCEPT).put(batch);
   inet("from", "across tenants").meta(NFT_META_OIFGROUP).compare_u32(Match::kEqual, kLinkGroup).verdict(NF_DROP).put(batch);
   inet("from", "IPv4 alone").meta(NFT_META_NFPROTO).compare_u8(Match::kNotEqual, NFPROTO_IPV4).verdict(NF_DROP).put(batch);
-  inet("from", "other nodes' tenants, and nobody's").meta(NFT_META_NFPROTO).compare_u8(Match::kEqual, NFPROTO_IPV4).payload(kDestination).in_set(kClosed.name).verdict(NF_DROP).put(batch);
+  inet("from", "closed: the cluster's, private, nobody's, or by the policy").meta(NFT_META_NFPROTO).compare_u8(Match::kEqual, NFPROTO_IPV4).payload(kDestination).in_set(kClosed.name).verdict(NF_DROP).put(batch);
   inet("from", "of no connection: it would leave unmasked and uncounted").ct_state(NF_CT_STATE_INVALID_BIT).verdict(NF_DROP).put(batch);
   inet("from", "over packets a second").meta(NFT_META_IIFNAME).limit_of(kPackets.name).verdict(NF_DROP).put(batch);
   inet("from", "over bytes a second").meta(NFT_META_IIFNAME).limit_of(kBytes.name).verdict(NF_DROP).put(batch);
@@ -173,7 +173,7 @@ void put_frame_rules(Batch& batch) {
   bridge("input", "bridge protocols from a tap")
       .meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup)
       .payload({Header::kLink, 0, 6}).mask(kReservedMask).compare(Match::kEqual, kReserved).verdict(NF_DROP).put(batch);
-  bridge("input", "to the cluster, or to nobody's, by way of the gateway")
+  bridge("input", "closed, by way of the gateway")
       .meta(NFT_META_IIFGROUP).compare_u32(Match::kEqual, kLinkGroup)
       .payload(kEtherType).compare(Match::kEqual, kIpv4)
       .payload(kDestination).in_set(kClosedAtTaps.name).verdict(NF_DROP).put(batch);
@@ -225,7 +225,6 @@ void put_tables(Batch& batch) {
   put_forwarding_rules(batch);
   put_host_rules(batch);
   put_frame_rules(batch);
-  put_never_reached(batch);
 }
 
 void put_delete_tables(Batch& batch) {

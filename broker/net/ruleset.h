@@ -3,7 +3,7 @@
 //
 // table inet mvm: what comes in by a link of ours, or would leave by one, is dropped unless a set or map says otherwise.
 //   within   (in . out)       the tenant's own bridge twice: bridged frames seen here by br_netfilter
-//   closed   (address)        the cluster's subnet, and addresses that are nobody's: never reached from a tenant
+//   closed   (address)        never reached from a tenant (closed.h); with each bridge, to be what the policy says
 //   egress   (in : verdict)   drop, accept (NAT), or go to `listed`; a tenant without an element is dropped
 //   allowed  (in . address)   what egress=listed may reach
 //   replies  (bridge)         tenants with egress: their connections are answered, and masqueraded

@@ -25,10 +25,10 @@ Inventory::Inventory(const std::vector<Item>& items) {
   for (const Item& item : items) items_.emplace(identity_of(item), item);
 }
 
-Result<Inventory> Inventory::take(Workers& workers) {
+Result<Inventory> Inventory::take(Workers& workers, const NodePolicy& policy) {
   std::vector<Item> all;
   for (const lang::Worker worker : kExecutors) {
-    auto answer = workers.call(worker, wire::Task{});
+    auto answer = workers.call(worker, inventory_task(policy));
     if (!answer) return forward(answer.error());
     if (!answer->ok) return forward(answer->error);
     all.insert(all.end(), answer->items.begin(), answer->items.end());

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "broker/supervisor/host_state.h"
+#include "broker/supervisor/node_policy.h"
 #include "broker/supervisor/workers.h"
 
 namespace mvm::supervisor {
 
 class Inventory {
  public:
-  [[nodiscard]] static Result<Inventory> take(Workers& workers);
+  [[nodiscard]] static Result<Inventory> take(Workers& workers, const NodePolicy& policy);
   explicit Inventory(const std::vector<wire::Item>& items);
 
   // The item that is the line's thing, whole or not, or nullptr. Net's things are found by the net id and slot that the

@@ -16,17 +16,26 @@ wire::Op op_of(lang::Sign sign) {
 
 }  // namespace
 
-Result<NodePolicy> read_node_policy(lang::Document policy) {
+NodePolicy read_node_policy(lang::Document policy) {
   NodePolicy out;
   for (const Statement& line : policy.statements) {
     if (line.word == Word::kCidr) out.cidr = Subnet::unpack(line.numbers[0]);
     if (line.word == Word::kUids) out.first_uid = line.number("first");
     if (line.word == Word::kCoordinator) out.coordinators.push_back(line.digests[0]);
+    if (line.word == Word::kClosed) out.closed.push_back(Subnet::unpack(line.numbers[0]));
     if (line.word == Word::kEgress) out.egress.push_back(Subnet::unpack(line.numbers[0]));
   }
-  if (out.egress.size() > wire::kMaxEgress) return fail(Errc::kLimit, "read the policy's egress lines");
   out.text = std::move(policy);
   return out;
+}
+
+wire::Task inventory_task(const NodePolicy& policy) {
+  wire::Task task;
+  task.op = wire::Op::kInventory;
+  task.place.cidr = policy.cidr;
+  task.egress = policy.egress;
+  task.closed = policy.closed;
+  return task;
 }
 
 Result<wire::Task> task_of(const Statement& statement, const HostState& state, const NodePolicy& policy) {
@@ -51,6 +60,13 @@ Result<wire::Task> task_of(const Statement& statement, const HostState& state, c
   const bool wants_bridge = wants_tap || statement.word == Word::kRule;
   if (wants_bridge && bridge == nullptr) return fail(Errc::kNotFound, "place a statement without a bridge", to_string(statement.subject));
   if (wants_tap && tap == nullptr) return fail(Errc::kNotFound, "place a statement without a tap", to_string(statement.subject));
+  if (statement.word == Word::kJail) {
+    const Statement* cgroup = state.find(statement.subject, Word::kCgroup);
+    task.place.pps = lang::tap_view(*tap).pps;
+    task.place.mbps = lang::tap_view(*tap).mbps;
+    if (cgroup != nullptr) task.place.io = lang::cgroup_view(*cgroup).io_mib_per_s;
+  }
+  if (statement.word == Word::kBridge) task.egress = policy.egress, task.closed = policy.closed;
   if (statement.word == Word::kRule && lang::rule_view(statement).egress == lang::kEgressListed) task.egress = policy.egress;
   return task;
 }

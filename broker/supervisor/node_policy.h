@@ -16,11 +16,14 @@ struct NodePolicy {
   Subnet cidr;
   std::uint64_t first_uid = 0;
   std::vector<Digest> coordinators;  // Ed25519 public keys
-  std::vector<Subnet> egress;
+  std::vector<Subnet> egress, closed;
 };
 
-// The policy has passed lang::verify_policy(). kLimit: more egress lines than a task can carry.
-[[nodiscard]] Result<NodePolicy> read_node_policy(lang::Document policy);
+// The policy has passed lang::verify_policy().
+[[nodiscard]] NodePolicy read_node_policy(lang::Document policy);
+
+// What each worker is asked to hold what is there against.
+[[nodiscard]] wire::Task inventory_task(const NodePolicy& policy);
 
 // The task for a statement of a verified plan, with all that follows from state and policy. `seq` is for the sender.
 // kNotFound: the tenant has no bridge, or the instance no tap, where the statement needs one.

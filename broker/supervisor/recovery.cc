@@ -25,6 +25,36 @@ Result<lang::Document> parse_own(Host& host, lang::Kind kind, std::string_view t
 // An empty cgroup stands; anything else that is not whole is of no use to anyone.
 bool stands(const wire::Item* item) { return item != nullptr && (item->alive || item->word == Word::kCgroup); }
 
+// What the net worker makes is names, elements and routes, and to make it again where a part is there adds what is missing and
+// disturbs nobody: so a host that was left by an earlier version, under another policy, or that somebody has changed, is
+// mended with its microVMs running. What cannot be mended falls.
+bool is_mended(const wire::Item* item, Word word) {
+  return item != nullptr && !item->alive && lang::row(word).worker == lang::Worker::kNet;
+}
+
+Status mend(Host& host, Statement line) {
+  line.sign = lang::Sign::kAdd;
+  auto task = task_of(line, host.state, host.policy);
+  if (!task) return {};  // it stands on what is not there, and falls with that
+  const auto answer = host.workers.call(lang::row(line.word).worker, *std::move(task));
+  if (!answer) return forward(answer.error());
+  line.sign = lang::Sign::kNone;
+  if (!answer->ok) return host.audit.append("mend-failed " + lang::print(line) + ": " + answer->error.message());
+  return host.audit.append("mended " + lang::print(line));
+}
+
+Result<Inventory> take_whole(Host& host) {
+  auto inventory = Inventory::take(host.workers, host.policy);
+  if (!inventory) return inventory;
+  bool mended = false;
+  for (const auto& [key, line] : host.state.lines()) {
+    if (!is_mended(inventory->find(host.state, line), line.word)) continue;
+    mended = true;
+    if (auto done = mend(host, line); !done) return forward(done.error());
+  }
+  return mended ? Inventory::take(host.workers, host.policy) : std::move(inventory);
+}
+
 // Takes away the lines whose things are not there, and those that stood on them; sets what the kernel knows better.
 Subjects fall(HostState& state, const Inventory& inventory) {
   std::vector<Statement> fallen;
@@ -68,7 +98,7 @@ Status sweep(Host& host, const Inventory& inventory) {
     if (!answer) return forward(answer.error());
     if (!answer->ok) return forward(answer->error);
   }
-  const auto again = Inventory::take(host.workers);
+  const auto again = Inventory::take(host.workers, host.policy);
   if (!again) return forward(again.error());
   if (!again->leaks(host.state).empty()) return fail(Errc::kBusy, "sweep what has no line");
   return {};
@@ -115,7 +145,7 @@ Status recover(Host& host, Boot boot) {
   if (!state) return forward(state.error());
   const auto left = read_journal(host, boot);
   if (!left) return forward(left.error());
-  const auto inventory = Inventory::take(host.workers);
+  const auto inventory = take_whole(host);
   if (!inventory) return forward(inventory.error());
 
   host.state = *std::move(state);
@@ -135,7 +165,7 @@ Status recover(Host& host, Boot boot) {
 }
 
 Status settle(Host& host) {
-  const auto inventory = Inventory::take(host.workers);
+  const auto inventory = take_whole(host);
   if (!inventory) return forward(inventory.error());
   const HostState before = host.state;
   const Subjects changed = fall(host.state, *inventory);

@@ -3,7 +3,8 @@
 //
 // 1. the records, each parsed by gate (the header says which generation was last);
 // 2. the kernel, by the workers' inventories;
-// 3. a line whose thing is not there falls, and with it whatever stands on it;
+// 3. what is there in part and can be completed where it stands (bridges, rules, taps) is made again; a line whose thing is then
+//    not there or not whole falls, and with it whatever stands on it;
 // 4. an interrupted plan: each subject that was in the middle goes forward, where its last statement begun was a removal
 //    (that one and the removals behind it are finished), or back (what it had made is unmade, last first);
 // 5. whatever is there and has no line is a leak, and is swept;

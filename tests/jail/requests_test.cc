@@ -38,6 +38,30 @@ TEST(Requests, AreTheseBytesInThisOrder) {
   EXPECT_EQ(configuration(jail_statement(), kPlace), expected);
 }
 
+std::string body_of(const char* path, const wire::Place& place) {
+  for (const Request& request : configuration(jail_statement(), place))
+    if (request.path == path) return request.body;
+  return {};
+}
+
+// What the plan says of tap and cgroup, at the bounds that are built in, and one above.
+TEST(Requests, LimitAsThePlanSaysAndNeverMoreThanIsBuiltIn) {
+  wire::Place place = kPlace;
+  place.pps = 1000, place.mbps = 80, place.io = 20;
+  const std::string slow = R"({"bandwidth":{"size":10000000,"refill_time":1000},"ops":{"size":1000,"refill_time":1000}})";
+  EXPECT_TRUE(body_of("/network-interfaces/eth0", place).contains(R"("rx_rate_limiter":)" + slow + R"(,"tx_rate_limiter":)" + slow + "}"));
+  EXPECT_TRUE(body_of("/drives/rootfs", place).contains(R"("bandwidth":{"size":20971520,)"));
+  place.pps = kNetPackets, place.io = kDriveBytes >> 20;
+  const std::string most = body_of("/network-interfaces/eth0", place), most_of_drive = body_of("/drives/rootfs", place);
+  EXPECT_TRUE(most.contains(R"("ops":{"size":200000,)"));
+  EXPECT_EQ(most_of_drive, body_of("/drives/rootfs", kPlace));
+  ++place.pps, ++place.io;
+  EXPECT_EQ(most, body_of("/network-interfaces/eth0", place));
+  EXPECT_EQ(most_of_drive, body_of("/drives/rootfs", place));
+  place.pps = 0, place.mbps = 100'000;
+  EXPECT_EQ(body_of("/network-interfaces/eth0", kPlace), body_of("/network-interfaces/eth0", place));
+}
+
 TEST(Requests, StartPauseAndResume) {
   EXPECT_EQ(start(), (Request{"PUT", "/actions", R"({"action_type":"InstanceStart"})"}));
   EXPECT_EQ(pause(), (Request{"PATCH", "/vm", R"({"state":"Paused"})"}));

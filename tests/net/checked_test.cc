@@ -38,6 +38,19 @@ TEST(CheckedBridge, IsTheStatementsOwnInsideTheCluster) {
   EXPECT_EQ(Errc::kDenied, refused<CheckedBridge>(tap_task(Op::kMake, 3, 5))) << "another word";
 }
 
+TEST(CheckedBridge, TakesListsOfSubnetsAlone) {
+  for (auto list : {&wire::Task::egress, &wire::Task::closed})
+    for (const Subnet& none : {Subnet{10U << 24 | 1, 24}, Subnet{0, 0}, Subnet{10U << 24, 33}, Subnet{10U << 24, 7}}) {
+      wire::Task bridge = bridge_task(Op::kMake, 3), inventory = inventory_task();
+      (bridge.*list).push_back(none), (inventory.*list).push_back(none);
+      EXPECT_EQ(Errc::kDenied, refused<CheckedBridge>(bridge)) << to_string(none);
+      EXPECT_EQ(Errc::kDenied, refused<CheckedInventory>(inventory)) << to_string(none);
+    }
+  wire::Task nowhere = inventory_task();
+  nowhere.place.cidr = {};
+  EXPECT_EQ(Errc::kDenied, refused<CheckedInventory>(nowhere));
+}
+
 TEST(CheckedTap, HasASlotFromTheFirstToTheLastOfItsSubnet) {
   for (const std::uint32_t slot : {3U, 254U}) EXPECT_TRUE(CheckedTap::from(tap_task(Op::kMake, 3, slot))) << slot;
   for (const std::uint32_t slot : {0U, 1U, 2U, 255U, 256U, 0xffffffffU})

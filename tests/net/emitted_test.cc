@@ -19,6 +19,7 @@
 
 #include "base/derived.h"
 #include "base/owned.h"
+#include "broker/net/closed.h"
 #include "broker/net/elements.h"
 #include "broker/net/links.h"
 #include "broker/net/routing.h"
@@ -255,15 +256,16 @@ TEST(Emitted, ARangeInAConcatenationHasBothEnds) {
 
 TEST(Emitted, ARangeOfAddressesIsAFirstOneAndTheOneBehindUnlessThereIsNone) {
   Batch batch;
-  put_closed(batch, Change::kAdd, kClosed, {0x0a000000, 8});
-  const auto both = messages(batch);
-  ASSERT_EQ(2U, both.size());
-  EXPECT_EQ((std::string_view{"\x0b\0\0\0", 4}), payload(nested(element(both[1]).at(NFTA_SET_ELEM_KEY)).at(NFTA_DATA_VALUE)));
-  EXPECT_EQ(NFT_SET_ELEM_INTERVAL_END, ntohl(mnl_attr_get_u32(element(both[1]).at(NFTA_SET_ELEM_FLAGS))));
-  Batch open;
-  put_closed(open, Change::kAdd, kClosedAtTaps, {224U << 24, 8});
-  put_closed(open, Change::kAdd, kClosedAtTaps, {0xff000000, 8});
-  EXPECT_EQ(3U, messages(open).size());
+  put_closed(batch, {{0x0a000000, 0x0affffff}, {0xe0000000, 0xffffffff}});
+  const auto all = messages(batch);
+  ASSERT_EQ(4U, all.size()) << "of each set, all that it had goes, and all that it is to have comes";
+  EXPECT_EQ(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM, all[0]->nlmsg_type);
+  EXPECT_FALSE(attributes<nfgenmsg>(all[0]).contains(NFTA_SET_ELEM_LIST_ELEMENTS));
+  const auto elements = decode_elements({static_cast<const std::uint8_t*>(mnl_nlmsg_get_payload(all[1])), mnl_nlmsg_get_payload_len(all[1])});
+  ASSERT_TRUE(elements);
+  std::vector<std::pair<std::vector<std::uint8_t>, bool>> ends;
+  for (const Element& end : *elements) ends.emplace_back(end.key, end.interval_end);
+  EXPECT_EQ((std::vector<std::pair<std::vector<std::uint8_t>, bool>>{{{0x0a, 0, 0, 0}, false}, {{0x0b, 0, 0, 0}, true}, {{0xe0, 0, 0, 0}, false}}), ends);
 }
 
 TEST(Emitted, ATransactionIsOneFromBeginToEndAndAllInItAsksToBeAnswered) {

@@ -55,6 +55,7 @@ wire::Task rule_task(wire::Op op, std::uint16_t net, std::uint64_t egress) {
 wire::Task inventory_task() {
   wire::Task task;
   task.seq = 9;
+  task.place.cidr = kCidr;
   return task;
 }
 
@@ -100,8 +101,10 @@ void InANamespace::make(const wire::Task& task) {
   ASSERT_TRUE(answer.ok) << answer.error.message();
 }
 
-std::vector<wire::Item> InANamespace::inventory_items() {
-  Result<std::vector<wire::Item>> items = inventory(*kernel_);
+std::vector<wire::Item> InANamespace::inventory_items(const wire::Task& task) {
+  const Result<CheckedInventory> wanted = CheckedInventory::from(task);
+  EXPECT_TRUE(wanted) << wanted.error().message();
+  Result<std::vector<wire::Item>> items = inventory(*kernel_, *wanted);
   EXPECT_TRUE(items) << items.error().message();
   return items ? *items : std::vector<wire::Item>{};
 }

@@ -34,7 +34,7 @@ class InANamespace : public testing::Test {
   // The one answer of a task.
   wire::Answer run(const wire::Task& task);
   void make(const wire::Task& task);
-  [[nodiscard]] std::vector<wire::Item> inventory_items();
+  [[nodiscard]] std::vector<wire::Item> inventory_items(const wire::Task& task = inventory_task());
   // Everything that a host could be left with: links, addresses, routes, rules, nft.
   [[nodiscard]] std::string whole_state();
 

@@ -184,6 +184,34 @@ TEST_F(Packets, ToTheClusterAndToMetadataStayInsideWithEgressNat) {
   EXPECT_TRUE(gets_out(kMetadata)) << "this test could not see one that left";
 }
 
+// At the tap, and where the host forwards; each alone.
+TEST_F(Packets, ToPrivateRangesAndToWhatThePolicyClosesStayInside) {
+  constexpr std::uint32_t kPrivate[] = {10U << 24 | 9, 100U << 24 | 64U << 16 | 9, 172U << 24 | 31U << 16 | 9, 192U << 24 | 168U << 16 | 7U << 8 | 9};
+  make(rule_task(Op::kMake, kOne, lang::kEgressNat));
+  for (const std::uint32_t target : kPrivate) EXPECT_FALSE(gets_out(target)) << ipv4_to_string(target);
+  EXPECT_TRUE(gets_out(kElsewhere));
+  wire::Task policy = bridge_task(Op::kMake, kOne);
+  policy.closed = {{kElsewhere & ~0xffU, 24}};
+  policy.egress = {{kPrivate[3] & ~0xffU, 24}};
+  make(policy);
+  EXPECT_FALSE(gets_out(kElsewhere)) << "closed by a line of the policy";
+  EXPECT_TRUE(gets_out(kPrivate[3])) << "opened by a line of the policy";
+  EXPECT_FALSE(gets_out(kPrivate[3] + 256));
+  const auto reached = [&] {
+    std::vector<std::string> all;
+    for (const std::uint32_t target : {kPrivate[0], kPrivate[1], kPrivate[2], kElsewhere})
+      if (gets_out(target)) all.push_back(ipv4_to_string(target));
+    return all;
+  };
+  shell("nft flush set inet mvm closed");
+  EXPECT_EQ(std::vector<std::string>{}, reached()) << "not stopped at the tap";
+  make(policy);
+  shell("nft flush set bridge mvm closed");
+  EXPECT_EQ(std::vector<std::string>{}, reached()) << "not stopped where the host forwards";
+  shell("nft flush set inet mvm closed");
+  EXPECT_EQ(4U, reached().size()) << "this test could not see one that left";
+}
+
 TEST_F(Packets, ReachTheListAloneWithEgressListed) {
   make(rule_task(Op::kMake, kOne, lang::kEgressListed));
   EXPECT_TRUE(gets_out(kOutside));

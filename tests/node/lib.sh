@@ -46,7 +46,7 @@ node $node_name
 cidr subnet=10.240.0.0/12
 uids first=1000000 count=1048576
 limits tenants=16 instances=64 vcpus=128 mem=65536 disk=65536
-instance pids=64 io=0
+instance pids=64 io=0 pps=0 mbps=0
 encrypt data=yes snapshots=yes
 coordinator key=$(cat "$work/coordinator.pub")
 end

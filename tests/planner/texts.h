@@ -29,7 +29,7 @@ inline std::string policy_text(const std::string& key_hex = kKeyHex) {
          "cidr subnet=10.240.0.0/12\n"
          "uids first=1000000 count=1048576\n"
          "limits tenants=8 instances=200 vcpus=200 mem=262144 disk=1048576\n"
-         "instance pids=64 io=0\n"
+         "instance pids=64 io=0 pps=0 mbps=0\n"
          "encrypt data=yes snapshots=yes\n"
          "coordinator key=ed25519:" + key_hex + "\nend\n";
 }

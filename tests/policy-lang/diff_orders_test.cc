@@ -9,7 +9,7 @@ namespace mvm::lang::build {
 namespace {
 
 const std::string kOne = snapshot(kFirst, 3, 1), kTwo = snapshot(kFirst, 3, 2);
-Texts stand_on(int slot) { return {"cgroup " + kFirst + " cpu=200 mem=1152 pids=64 io=10", "tap " + kFirst + " slot=" + std::to_string(slot)}; }
+Texts stand_on(int slot) { return {"cgroup " + kFirst + " cpu=200 mem=1152 pids=64 io=10", "tap " + kFirst + " slot=" + std::to_string(slot) + " pps=0 mbps=0"}; }
 
 // Every jail, or none, with every snapshot, or none, on either slot; and a snapshot alone. Many of them no plan leaves behind.
 std::vector<Document> every_state() {

@@ -21,7 +21,7 @@ Document random_policy(Random& random) {
   lines.push_back(line(Word::kCidr, {}, {Subnet{0x0af00000, 12}.packed()}));
   lines.push_back(line(Word::kUids, {}, {1'000'000, chance(95, random) ? 1u << 20 : 3u * 256 + below(20, random)}));
   lines.push_back(line(Word::kLimits, {}, {quota(16, 2, random), quota(64, 4, random), quota(64, 6, random), quota(65'536, 1024, random), quota(1 << 20, 256, random)}));
-  lines.push_back(line(Word::kPerInstance, {}, {64, chance(80, random) ? 0u : 10u}));
+  lines.push_back(line(Word::kPerInstance, {}, {64, chance(80, random) ? 0u : 10u, chance(80, random) ? 0u : 1000u, chance(80, random) ? 0u : 100u}));
   lines.push_back(line(Word::kEncrypt, {}, {below(2, random), below(2, random)}));
   Statement coordinator = line(Word::kCoordinator, {}, {1});
   coordinator.digests[0].bytes.fill(9);
@@ -32,6 +32,7 @@ Document random_policy(Random& random) {
     lines.push_back(image);
   }
   if (chance(70, random)) lines.push_back(line(Word::kEgress, {}, {Subnet{0xc0000200, 24}.packed()}));
+  if (chance(30, random)) lines.push_back(line(Word::kClosed, {}, {Subnet{0xc6336400, 24}.packed()}));
   return policy;
 }
 

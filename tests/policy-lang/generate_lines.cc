@@ -57,7 +57,7 @@ Statement right_line(const World& world, const reference::Statements& now, Word 
     case Word::kConfig: s.numbers = {1}; s.digests[0] = pool != nullptr ? pool_view(*pool).config : Digest{}; return s;
     case Word::kTap: {
       const Statement* snapshot = reference::find(now, Word::kSnapshot, subject);
-      s.numbers = {snapshot != nullptr ? snapshot->number("slot") : 3 + below(5, random)};
+      s.numbers = {snapshot != nullptr ? snapshot->number("slot") : 3 + below(5, random), 1 + below(1000, random), 1 + below(100, random)};
       return s;
     }
     case Word::kJail: {

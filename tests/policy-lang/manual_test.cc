@@ -81,7 +81,7 @@ TEST(Manual, ShowsActionsThatVerifyAndApplyOneAfterTheOther) {
   const std::string digit5(64, '5'), digit7(64, '7'), digit8(64, '8'), key(64, '1');
   const Document policy = must_parse(Kind::kPolicy,
                                      "mvm-policy 1\nnode node-7\ncidr subnet=10.240.0.0/12\nuids first=1000000 count=1048576\n"
-                                     "limits tenants=4 instances=16 vcpus=16 mem=16384 disk=65536\ninstance pids=64 io=0\n"
+                                     "limits tenants=4 instances=16 vcpus=16 mem=16384 disk=65536\ninstance pids=64 io=0 pps=0 mbps=0\n"
                                      "encrypt data=yes snapshots=yes\ncoordinator key=ed25519:" + key + "\nend\n");
   const Document projection = must_parse(
       Kind::kProjection,

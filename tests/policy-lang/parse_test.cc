@@ -20,7 +20,7 @@ const std::string kTwos = "sha256:2222222222222222222222222222222222222222222222
 const std::string kPlanHeader = "mvm-plan 1\nnode node-7\ngeneration 42\ndesired " + kOnes + "\nbase " + kTwos + "\n";
 const std::string kStateHeader = "mvm-state 1\nnode node-7\ngeneration 0\ndesired none\n";
 const std::string kProjectionHeader = "mvm-projection 1\nnode node-7\ngeneration 1\n";
-const std::string kTap = "+ tap acme/workers/i-a3f7b2c1 slot=5";
+const std::string kTap = "+ tap acme/workers/i-a3f7b2c1 slot=5 pps=0 mbps=0";
 const std::string kInstance = "acme/workers/i-a3f7b2c1";
 
 std::string plan_with(const std::string& line) { return with_end(kPlanHeader + line + "\n"); }
@@ -104,17 +104,18 @@ TEST(Parse, RefusesWhiteSpaceThatIsNotOneSpace) {
   expect_refused("+ tap  " + kInstance + " slot=5", 7, "no name of a tenant");
   expect_refused("+ tap " + kInstance + "  slot=5", 31, "'slot' is expected");
   expect_refused("+ tap\t" + kInstance + " slot=5", 6, "a space is expected");
-  expect_refused(kTap + " ", 37, "goes on");
+  expect_refused(kTap + " ", 50, "goes on");
   expect_refused(" " + kTap, 1, "begins with its sign");
   expect_refused("", 1, "begins with its sign");
-  expect_refused(kTap + "\r", 37, "carriage return");
+  expect_refused(kTap + "\r", 50, "carriage return");
 }
 
 TEST(Parse, RefusesNumbersInAnySecondSpelling) {
   expect_refused("+ tap " + kInstance + " slot=05", 36, "leading zero");
   expect_refused("+ tap " + kInstance + " slot=+5", 36, "no value");
   expect_refused("+ tap " + kInstance + " slot=0x5", 36, "out of its range");
-  expect_refused("+ tap " + kInstance + " slot=5x", 37, "goes on");
+  expect_refused("+ tap " + kInstance + " slot=5x", 37, "a space is expected");
+  expect_refused(kTap + "x", 50, "goes on");
   expect_refused("+ tap " + kInstance + " slot=", 36, "no value");
   expect_refused("+ tap " + kInstance + " slot=2", 36, "out of its range");
   expect_refused("+ tap " + kInstance + " slot=1048575", 36, "out of its range");
@@ -124,7 +125,7 @@ TEST(Parse, RefusesNumbersInAnySecondSpelling) {
 
 TEST(Parse, RefusesNamesBeyondTheirLimitAndTakesThemAtIt) {
   const std::string longest(kMaxName, 'a'), longer(kMaxName + 1, 'a');
-  const auto line = [](const std::string& tenant, const std::string& pool) { return "+ tap " + tenant + "/" + pool + "/i-a3f7b2c1 slot=5"; };
+  const auto line = [](const std::string& tenant, const std::string& pool) { return "+ tap " + tenant + "/" + pool + "/i-a3f7b2c1 slot=5 pps=0 mbps=0"; };
   EXPECT_TRUE(parse(Kind::kPlan, plan_with(line(longest, longest))));
   expect_refused(line(longer, "p"), 7, "no name of a tenant");
   expect_refused(line("t", longer), 9, "no name of a pool");
@@ -203,14 +204,14 @@ TEST(Parse, RefusesWordsThatDoNotStandInThatKindOfText) {
   expect_refused("+ end", 3, "there is no word");
   expect_whole_refused(Kind::kState, with_end(kStateHeader + "guest " + kInstance + "\n"), 5, "does not stand in a state");
   expect_whole_refused(Kind::kState, with_end(kStateHeader + "prune tenants=no pools=no\n"), 5, "does not stand in a state");
-  expect_whole_refused(Kind::kProjection, with_end(kProjectionHeader + "tap " + kInstance + " slot=5\n"), 4, "does not stand in a projection");
+  expect_whole_refused(Kind::kProjection, with_end(kProjectionHeader + "tap " + kInstance + " slot=5 pps=0 mbps=0\n"), 4, "does not stand in a projection");
   expect_whole_refused(Kind::kPolicy, "mvm-policy 1\nnode a\nprune tenants=no pools=no\nend\n", 3, "does not stand in a policy");
 }
 
 TEST(Parse, TakesEachSignWhereItsWordTakesItAndNowhereElse) {
   expect_refused("~ tap " + kInstance + " running>warm", 1, "does not take this sign");
   expect_refused("+ guest " + kInstance, 1, "does not take this sign");
-  expect_refused("tap " + kInstance + " slot=5", 1, "begins with its sign");
+  expect_refused("tap " + kInstance + " slot=5 pps=0 mbps=0", 1, "begins with its sign");
   expect_refused("+tap " + kInstance + " slot=5", 2, "a space is expected");
   expect_refused("~ jail " + kInstance + " running>parked", 40, "'parked' is no value");
   expect_refused("~ jail " + kInstance + " running > warm", 39, "'>' is expected");
@@ -314,7 +315,7 @@ TEST(Parse, RefusesALineBeyondItsLimitBeforeReadingIt) {
 
 TEST(Parse, RefusesStatementsThatAreNotSortedOrStandTwice) {
   const std::string bridge = "bridge acme net=3 subnet=10.240.3.0/24\n", rule = "rule acme egress=none pps=0 mbps=0 cps=0\n";
-  const std::string slot5 = "tap " + kInstance + " slot=5\n", slot6 = "tap " + kInstance + " slot=6\n";
+  const std::string slot5 = "tap " + kInstance + " slot=5 pps=0 mbps=0\n", slot6 = "tap " + kInstance + " slot=6 pps=0 mbps=0\n";
   EXPECT_TRUE(parse(Kind::kState, with_end(kStateHeader + bridge + rule + slot5)));
   expect_whole_refused(Kind::kState, with_end(kStateHeader + rule + bridge), 6, "canonical order");
   expect_whole_refused(Kind::kState, with_end(kStateHeader + slot5 + bridge), 6, "canonical order");

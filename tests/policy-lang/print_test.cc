@@ -32,7 +32,7 @@ TEST(Print, WritesAStatementAsTheDesignShowsIt) {
   const Subject acme = tenant_subject(*Name::from("acme"));
   EXPECT_EQ(print(make(Sign::kAdd, Word::kBridge, acme, {3, Subnet{0x0af00300, 24}.packed()})), "+ bridge acme net=3 subnet=10.240.3.0/24");
   EXPECT_EQ(print(make(Sign::kAdd, Word::kRule, acme, {kEgressNat, 0, 10, 0})), "+ rule acme egress=nat pps=0 mbps=10 cps=0");
-  EXPECT_EQ(print(make(Sign::kRemove, Word::kTap, kInstance, {7})), "- tap acme/workers/i-a3f7b2c1 slot=7");
+  EXPECT_EQ(print(make(Sign::kRemove, Word::kTap, kInstance, {7})), "- tap acme/workers/i-a3f7b2c1 slot=7 pps=0 mbps=0");
   EXPECT_EQ(print(make(Sign::kMove, Word::kJail, kInstance, {kRunning, kWarm})), "~ jail acme/workers/i-a3f7b2c1 running>warm");
   EXPECT_EQ(print(make(Sign::kMove, Word::kGuest, kInstance, {kParked, kAwake})), "~ guest acme/workers/i-a3f7b2c1 parked>awake");
 }

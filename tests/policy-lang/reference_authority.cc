@@ -37,6 +37,16 @@ bool cgroup_is_within_the_policys(const Moment& m) {
   return most.number("io") == 0 || (cgroup.number("io") != 0 && cgroup.number("io") <= most.number("io"));
 }
 
+bool tap_is_within_the_policys(const Moment& m) {
+  if (!makes(m, Word::kTap) && !makes(m, Word::kJail)) return true;
+  const Statement& tap = *find(m.after, Word::kTap, m.said->subject);
+  const auto kept = [&](const char* rate) {
+    const std::uint64_t most = policy_line(m, Word::kPerInstance).number(rate);
+    return most == 0 || (tap.number(rate) != 0 && tap.number(rate) <= most);
+  };
+  return kept("pps") && kept("mbps");
+}
+
 bool policy_has(const Moment& m, Word word) {
   return std::ranges::any_of(m.against.policy.statements, [&](const Statement& s) { return s.word == word; });
 }
@@ -61,6 +71,7 @@ bool a_list_is_there_to_egress_to(const Moment& m) {
 constexpr Clause kNodePolicy[] = {
     {Rule::kPolicy, "`limits`: tenants (that have a bridge or any instance), instances (that live), vcpus and mem (sums over jails, running or warm), disk (sum over volumes) are not exceeded.", limits_are_kept},
     {Rule::kPolicy, "cgroup, when it is made and when a jail is made in it: pids at most the policy's; where the policy's io is not 0, io is at most that, and not 0.", cgroup_is_within_the_policys},
+    {Rule::kPolicy, "tap, when it is made and when a jail is made on it: where the policy's pps is not 0, pps is at most that, and not 0; likewise mbps.", tap_is_within_the_policys},
     {Rule::kPolicy, "`image` lines, if any: a jail's image is one of them.", image_is_listed},
     {Rule::kPolicy, "`encrypt data=yes`: a volume has a key.", volume_has_a_key},
     {Rule::kPolicy, "`encrypt snapshots=yes`: a snapshot has a key.", snapshot_has_a_key},

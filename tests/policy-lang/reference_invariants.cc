@@ -132,9 +132,12 @@ bool has_one_line_of_each(const Moment& m) {
 }
 bool has_a_coordinator(const Moment& m) { return lines_of(m, Word::kCoordinator) >= 1; }
 
+bool has_not_too_many_subnets(const Moment& m) { return lines_of(m, Word::kEgress) <= 64 && lines_of(m, Word::kClosed) <= 64; }
+
 constexpr Clause kPolicyByItself[] = {
     {Rule::kForm, "It has a line each of cidr, uids, limits, instance and encrypt", has_one_line_of_each},
     {Rule::kForm, "and at least one of coordinator.", has_a_coordinator},
+    {Rule::kForm, "At most 64 lines of egress, and 64 of closed.", has_not_too_many_subnets},
 };
 
 // ---- the projection by itself: m.said is its line, m.after its lines so far

@@ -241,9 +241,9 @@ TEST_F(Verify, ACriticalPoolIsNeverTouched) {
   EXPECT_THAT(verdict({"~ guest " + kFirst + " awake>parked"}), refused("V5", 6, "critical"));
   EXPECT_THAT(verdict({"- " + jail(kFirst)}), refused("V5", 6, "critical"));
   state = kNetwork + stand(kFirst);
-  EXPECT_THAT(verdict({"- tap " + kFirst + " slot=3"}), refused("V5", 6, "critical"));
+  EXPECT_THAT(verdict({"- tap " + kFirst + " slot=3 pps=0 mbps=0"}), refused("V5", 6, "critical"));
   World::edit(projection, kPool, "running=3", "running=0");
-  EXPECT_EQ(verdict({"- tap " + kFirst + " slot=3"}), "accepted");
+  EXPECT_EQ(verdict({"- tap " + kFirst + " slot=3 pps=0 mbps=0"}), "accepted");
 }
 
 TEST_F(Verify, ACriticalPoolMayRunAgain) {

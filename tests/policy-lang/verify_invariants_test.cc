@@ -5,7 +5,7 @@
 namespace mvm::lang::build {
 namespace {
 
-std::string tap_of(const std::string& instance, int slot) { return "tap " + instance + " slot=" + std::to_string(slot); }
+std::string tap_of(const std::string& instance, int slot) { return "tap " + instance + " slot=" + std::to_string(slot) + " pps=0 mbps=0"; }
 std::string cgroup_of(const std::string& instance) { return stand(instance)[0]; }
 
 // A bridge as the projection wants it: `fields` in both.

@@ -33,7 +33,7 @@ TEST_F(Verify, AnEmptyPlanIsAccepted) { EXPECT_EQ(verdict(Texts{}), "accepted");
 
 TEST_F(Verify, RefusesToMakeWhatExists) {
   state = kNetwork + running(kFirst);
-  EXPECT_THAT(verdict({"+ tap " + kFirst + " slot=4"}), refused("V2", 6, "it exists: tap " + kFirst + " slot=3"));
+  EXPECT_THAT(verdict({"+ tap " + kFirst + " slot=4 pps=0 mbps=0"}), refused("V2", 6, "it exists: tap " + kFirst + " slot=3 pps=0 mbps=0"));
   EXPECT_THAT(verdict({"+ " + kBridge}), refused("V2", 6, "it exists"));
 }
 
@@ -55,11 +55,11 @@ TEST_F(Verify, RefusesToMakeWhatLacksAnythingThatItNeeds) {
 }
 
 TEST_F(Verify, AnotherTenantsBridgeIsNoBridge) {
-  EXPECT_THAT(verdict({"+ cgroup " + kOfBeta + " cpu=100 mem=640 pids=64 io=10", "+ tap " + kOfBeta + " slot=3"}), refused("V2", 7, "needs a bridge"));
+  EXPECT_THAT(verdict({"+ cgroup " + kOfBeta + " cpu=100 mem=640 pids=64 io=10", "+ tap " + kOfBeta + " slot=3 pps=0 mbps=0"}), refused("V2", 7, "needs a bridge"));
 }
 
 TEST_F(Verify, AnotherInstancesCgroupIsNoCgroup) {
-  EXPECT_THAT(verdict({"+ " + stand(kFirst)[0], "+ tap " + kSecond + " slot=3"}), refused("V2", 7, "needs a cgroup"));
+  EXPECT_THAT(verdict({"+ " + stand(kFirst)[0], "+ tap " + kSecond + " slot=3 pps=0 mbps=0"}), refused("V2", 7, "needs a cgroup"));
 }
 
 TEST_F(Verify, RefusesADriveBehindTheBackOfAJail) {
@@ -79,13 +79,13 @@ TEST_F(Verify, RefusesAVolumeBehindTheBackOfASnapshot) {
 }
 
 TEST_F(Verify, RefusesToRemoveWhatDoesNotExist) {
-  EXPECT_THAT(verdict({"- tap " + kFirst + " slot=3"}), refused("V2", 6, "there is no tap"));
+  EXPECT_THAT(verdict({"- tap " + kFirst + " slot=3 pps=0 mbps=0"}), refused("V2", 6, "there is no tap"));
   EXPECT_THAT(verdict({"- bridge beta net=4 subnet=10.240.4.0/24"}), refused("V2", 6, "there is no bridge"));
 }
 
 TEST_F(Verify, RefusesARemovalThatIsNotEqualInEveryField) {
   state = kNetwork + stand(kFirst);
-  EXPECT_THAT(verdict({"- tap " + kFirst + " slot=4"}), refused("V2", 6, "it is not what exists, which is: tap " + kFirst + " slot=3"));
+  EXPECT_THAT(verdict({"- tap " + kFirst + " slot=4 pps=0 mbps=0"}), refused("V2", 6, "it is not what exists, which is: tap " + kFirst + " slot=3 pps=0 mbps=0"));
   EXPECT_THAT(verdict({"- rule acme egress=nat pps=0 mbps=100 cps=1"}), refused("V2", 6, "not what exists"));
   EXPECT_THAT(verdict({"- secrets " + kFirst + " digest=d9"}), refused("V2", 6, "not what exists"));
 }

@@ -73,6 +73,24 @@ TEST_F(Verify, IoOfACgroupIsLimitedWhereThePolicyLimitsIt) {
   EXPECT_EQ(verdict({"+ " + with(stand(kFirst)[0], "io=10", "io=11")}), "accepted");
 }
 
+TEST_F(Verify, RatesOfATapAreLimitedWhereThePolicyLimitsThem) {
+  state = kNetwork + Texts{stand(kFirst)[0]};
+  const std::string tap = "+ " + stand(kFirst)[5];
+  EXPECT_EQ(verdict({with(tap, "pps=0 mbps=0", "pps=10000000 mbps=100000")}), "accepted");
+  World::edit(policy, "instance", "pps=0 mbps=0", "pps=1000 mbps=50");
+  EXPECT_EQ(verdict({with(tap, "pps=0 mbps=0", "pps=1000 mbps=50")}), "accepted");
+  EXPECT_THAT(verdict({with(tap, "pps=0 mbps=0", "pps=1001 mbps=50")}), refused("V4", 6, "pps=1001 is above the policy's 1000"));
+  EXPECT_THAT(verdict({with(tap, "pps=0 mbps=0", "pps=1000 mbps=51")}), refused("V4", 6, "mbps=51 is above the policy's 50"));
+  EXPECT_THAT(verdict({with(tap, "pps=0 mbps=0", "pps=0 mbps=50")}), refused("V4", 6, "pps=0, no limit, is above the policy's 1000"));
+  EXPECT_THAT(verdict({with(tap, "pps=0 mbps=0", "pps=1000 mbps=0")}), refused("V4", 6, "mbps=0, no limit, is above the policy's 50"));
+}
+
+TEST_F(Verify, AJailIsNotMadeOnATapOfAnEarlierPolicy) {
+  state = kNetwork + stand(kFirst);
+  World::edit(policy, "instance", "pps=0", "pps=1000");
+  EXPECT_THAT(verdict({"+ " + jail(kFirst)}), refused("V4", 6, "its tap is not what the policy allows now: pps=0"));
+}
+
 TEST_F(Verify, AJailIsNotMadeInACgroupOfAnEarlierPolicy) {
   state = kNetwork + stand(kFirst);
   EXPECT_EQ(verdict({"+ " + jail(kFirst)}), "accepted");
@@ -120,6 +138,16 @@ TEST_F(Verify, APolicyHasALineOfEachKind) {
     World::drop(world.policy, word);
     EXPECT_THAT(told(verify_policy(world.policy_text())), refused("V1", 0, "has no " + word + " line"));
     EXPECT_THAT(world.verdict(Texts{}), refused("V1", 0, "has no " + word + " line"));
+  }
+}
+
+TEST_F(Verify, APolicyListsSoManySubnetsAndNoMore) {
+  for (const std::string word : {"egress", "closed"}) {
+    World world;
+    for (int i = 0; i < 64; ++i) world.policy.push_back(word + " subnet=20.0." + std::to_string(i) + ".0/24");
+    EXPECT_EQ(told(verify_policy(world.policy_text())), "accepted");
+    world.policy.push_back(word + " subnet=20.1.0.0/24");
+    EXPECT_THAT(told(verify_policy(world.policy_text())), refused("V1", 0, "has 65 " + word + " lines; the limit is 64"));
   }
 }
 

@@ -32,7 +32,7 @@ inline Texts stand(const std::string& instance, int slot = 3) {
           "luksOpen " + instance + " key=acme/1",
           "secrets " + instance + " digest=d7",
           "config " + instance + " digest=d8",
-          "tap " + instance + " slot=" + std::to_string(slot)};
+          "tap " + instance + " slot=" + std::to_string(slot) + " pps=0 mbps=0"};
 }
 inline std::string jail(const std::string& instance, const std::string& state = "running", const std::string& guest = "awake",
                         const std::string& boot = "cold") {
@@ -55,7 +55,7 @@ struct World {
   Texts policy = {"cidr subnet=10.240.0.0/12",
                   "uids first=100000 count=1048576",
                   "limits tenants=4 instances=20 vcpus=40 mem=40960 disk=81920",
-                  "instance pids=64 io=10",
+                  "instance pids=64 io=10 pps=0 mbps=0",
                   "encrypt data=yes snapshots=yes",
                   "coordinator key=d99"};
   Texts projection = {"prune tenants=no pools=no",

@@ -20,7 +20,7 @@ Submit submit() {
 
 std::vector<Event> one_of_each() {
   return {Accepted{digest_of(1), 7},
-          Refused{{lang::Rule::kInvariant, 7, 3, "+ tap acme/workers/i-00000001 slot=5", "the slot is taken", "another slot"}, true},
+          Refused{{lang::Rule::kInvariant, 7, 3, "+ tap acme/workers/i-00000001 slot=5 pps=0 mbps=0", "the slot is taken", "another slot"}, true},
           Progress{3, "+ bridge acme net=3 subnet=10.240.3.0/24", Phase::kFailed, {Errc::kSystem, 16, "create the bridge", "br-tenant-3"}},
           Holds{"acme/workers/i-00000001", {"cgroup acme/workers/i-00000001 cpu=200 mem=1152 pids=64 io=0"}},
           Finished{digest_of(1), 3, 1, 1, 2, digest_of(2), 42},

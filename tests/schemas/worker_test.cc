@@ -89,12 +89,22 @@ TEST(WorkerTask, HoldsThePlaceToItsBounds) {
   task.place.subnet = {0x0af00301, 24};
   EXPECT_FALSE(decode_task(encode(task)));
   task.place.subnet = test::kAcmeSubnet;
-  task.egress.assign(kMaxEgress, test::kAcmeSubnet);
-  EXPECT_TRUE(decode_task(encode(task)));
-  task.egress.push_back(test::kAcmeSubnet);
-  EXPECT_FALSE(decode_task(encode(task)));
-  task.egress = {Subnet{}};
-  EXPECT_FALSE(decode_task(encode(task)));
+  for (auto list : {&Task::egress, &Task::closed}) {
+    (task.*list).assign(kMaxSubnets, test::kAcmeSubnet);
+    EXPECT_TRUE(decode_task(encode(task)));
+    (task.*list).push_back(test::kAcmeSubnet);
+    EXPECT_FALSE(decode_task(encode(task)));
+    task.*list = {Subnet{}};
+    EXPECT_FALSE(decode_task(encode(task)));
+    (task.*list).clear();
+  }
+  for (auto rate : {&Place::pps, &Place::mbps, &Place::io}) {
+    task.place.*rate = 10'000'000;
+    EXPECT_TRUE(decode_task(encode(task)));
+    task.place.*rate = 10'000'001;
+    EXPECT_FALSE(decode_task(encode(task)));
+    task.place.*rate = 0;
+  }
 }
 
 TEST(WorkerTask, TakesEnvelopesUpToTheirLimitsAndNotAbove) {
@@ -243,9 +253,10 @@ TEST(WorkerMessages, AreRefusedWithElementsThatAreNotAligned) {
     builder.CreateString(behind);  // so that there is room for an element of eight bytes where one of four was made
     const std::vector<std::uint32_t> words = {0};
     const auto sealed = builder.CreateVector(std::vector<flatbuffers::Offset<fbs::Sealed>>());
-    const fbs::Place place(fbs::Bytes32(), 0, 0, 0, 0, 0, 0);
+    const auto closed = builder.CreateVector(std::vector<std::uint64_t>());
+    const fbs::Place place(fbs::Bytes32(), 0, 0, 0, 0, 0, 0, 0, 0, 0);
     const flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> egress(builder.CreateVector(words).o);
-    builder.Finish(fbs::CreateTask(builder, 1, static_cast<std::uint8_t>(Op::kInventory), nullptr, &place, egress, sealed), "MVMT");
+    builder.Finish(fbs::CreateTask(builder, 1, static_cast<std::uint8_t>(Op::kInventory), nullptr, &place, egress, sealed, closed), "MVMT");
     const std::vector<std::uint8_t> bytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize());
     const auto* subnets = flatbuffers::GetRoot<fbs::Task>(bytes.data())->egress();
     if (reinterpret_cast<std::uintptr_t>(subnets->Data()) % 8 == 0) continue;

@@ -107,6 +107,41 @@ TEST(Crash, OfTheWholeNodeLeavesAnEmptyHostAndAnEmptyState) {
   EXPECT_EQ(hostd.state().statements, running_lines(2, 2));
 }
 
+// As an upgrade may find them, or another policy: their instances run on.
+TEST(Recovery, MendsWhatIsThereInPartAndEndsNobody) {
+  HostdProcess hostd;
+  ASSERT_TRUE(hostd.start());
+  const auto lines = running_lines(2, 1);
+  ASSERT_TRUE(hostd.reach(lines).last);
+  hostd.kill_it(SIGTERM);
+  for (const std::string& thing : hostd.things())
+    if (thing.starts_with("bridge.") || thing.starts_with("rule.") || thing.starts_with("tap.")) hostd.steer("part." + thing);
+  ASSERT_TRUE(hostd.start()) << hostd.errors();
+  EXPECT_EQ(hostd.state().statements, lines);
+  EXPECT_NE(hostd.audit_log().find("mended bridge acme"), std::string::npos);
+  expect_sound(hostd, "after parts were missing");
+}
+
+TEST(Recovery, LetsFallWhatCannotBeMended) {
+  HostdProcess hostd;
+  ASSERT_TRUE(hostd.start());
+  const auto lines = running_lines(2, 0);
+  ASSERT_TRUE(hostd.reach(lines).last);
+  hostd.kill_it(SIGTERM);
+  std::string tap;
+  for (const std::string& thing : hostd.things())
+    if (thing.starts_with("tap.")) tap = thing;
+  hostd.steer("part." + tap);
+  hostd.steer("fail." + tap);
+  ASSERT_TRUE(hostd.start()) << hostd.errors();
+  EXPECT_NE(hostd.audit_log().find("mend-failed tap "), std::string::npos);
+  const lang::Document state = hostd.state();
+  EXPECT_EQ(std::ranges::count(state.statements, lang::Word::kTap, &lang::Statement::word), 1);
+  EXPECT_EQ(std::ranges::count(state.statements, lang::Word::kJail, &lang::Statement::word), 1) << "the one that stood on it";
+  hostd.unsteer("part." + tap);
+  expect_sound(hostd, "after a tap could not be mended");
+}
+
 TEST(Recovery, SweepsWhatHasNoLine) {
   HostdProcess hostd;
   ASSERT_TRUE(hostd.start());

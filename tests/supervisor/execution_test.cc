@@ -38,7 +38,7 @@ class Stage {
   explicit Stage(const std::vector<Statement>& from = {})
       : host_{GateClient(Fd()), Workers::make(std::move(net_.hostd), std::move(jail_.hostd)).value(), Records(records_.open()),
               Journal(journal_.open()), Audit::open(audit_.open()).value(),
-              read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())).value(), {}, {}, {}} {
+              read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())), {}, {}, {}} {
     host_.state.header = test::empty_state().header;
     for (const Statement& line : from) host_.state.put(line);
     host_.emit = [this](const wire::Event& event) { events.push_back(event); };

@@ -3,7 +3,8 @@
 // `jail.acme.p.i-...` (whose content is its state). It refuses what a real kernel could not do, and notes it in `violations`:
 // a plan that was verified must never ask for that. Tests steer it by files: `fail.THING` makes each make and move of it
 // fail, `stuck.THING` its removal, `slow` holds every task up by so many ms, `end.THING` ends a microVM by itself, `die.THING`
-// kills the worker when it is asked for it, `mute.THING` keeps it silent.
+// kills the worker when it is asked for it, `mute.THING` keeps it silent, `part.THING` says that a part of it is missing: making
+// it again mends that.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -69,6 +70,7 @@ bool any_with(const std::string& prefix) {
 
 Status make(const wire::Task& task) {
   const std::string name = thing(task), net = std::to_string(task.place.net), subject = dotted(task.statement.subject);
+  if (self == lang::Worker::kNet && exists(name) && unlink(path("part." + name).c_str()) == 0) return {};
   if (exists(name)) return forward(violation("make what is there: " + name));
   if (task.statement.word == lang::Word::kTap && !exists("bridge." + net)) return forward(violation("a tap without a bridge: " + name));
   if (task.statement.word == lang::Word::kRule && !exists("bridge." + net)) return forward(violation("a rule without a bridge: " + name));
@@ -118,7 +120,7 @@ std::optional<wire::Item> item_of(const std::string& name) {
   if (row == nullptr || row->worker != self) return std::nullopt;
   wire::Item item;
   item.word = row->word;
-  item.alive = true;
+  item.alive = !exists("part." + name);
   if (self == lang::Worker::kNet) {
     item.net = static_cast<std::uint16_t>(std::atoi(parts[1].c_str()));
     if (parts.size() == 3) item.slot = static_cast<std::uint32_t>(std::atoi(parts[2].c_str()));

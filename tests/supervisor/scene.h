@@ -50,7 +50,7 @@ class Key {
 
 inline std::string policy_text(const Key& key = Key()) {
   return "mvm-policy 1\nnode node-7\ncidr subnet=10.240.0.0/12\nuids first=100000 count=1048576\n"
-         "limits tenants=64 instances=2048 vcpus=4096 mem=4194304 disk=1048576\ninstance pids=128 io=0\n"
+         "limits tenants=64 instances=2048 vcpus=4096 mem=4194304 disk=1048576\ninstance pids=128 io=0 pps=0 mbps=0\n"
          "encrypt data=no snapshots=no\ncoordinator key=ed25519:" + to_hex(key.public_key().bytes) + "\nend\n";
 }
 
@@ -85,7 +85,7 @@ inline std::vector<lang::Statement> running_lines(int acme, int beta) {
     if (name == "acme") text += "rule acme egress=nat pps=0 mbps=0 cps=0\n";
     for (int n = 0; n < instances; ++n) {
       const std::string subject = name + "/workers/" + instance_name(first + n);
-      text += "cgroup " + subject + " cpu=200 mem=256 pids=64 io=0\ntap " + subject + " slot=" + std::to_string(3 + n) + "\njail " +
+      text += "cgroup " + subject + " cpu=200 mem=256 pids=64 io=0\ntap " + subject + " slot=" + std::to_string(3 + n) + " pps=0 mbps=0" + "\njail " +
               subject + " image=" + kImage + " vcpus=2 mem=128 boot=cold state=running guest=awake\n";
     }
   };

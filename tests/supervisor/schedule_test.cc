@@ -29,7 +29,7 @@ std::vector<Index> all_that_start(Schedule& schedule) {
 
 const std::string kBridge = "+ bridge acme net=3 subnet=10.240.3.0/24", kRule = "+ rule acme egress=nat pps=0 mbps=0 cps=0";
 std::string cgroup(char sign, int n) { return std::string{sign} + " cgroup acme/workers/" + test::instance_name(n) + " cpu=200 mem=256 pids=64 io=0"; }
-std::string tap(char sign, int n, int slot) { return std::string{sign} + " tap acme/workers/" + test::instance_name(n) + " slot=" + std::to_string(slot); }
+std::string tap(char sign, int n, int slot) { return std::string{sign} + " tap acme/workers/" + test::instance_name(n) + " slot=" + std::to_string(slot) + " pps=0 mbps=0"; }
 
 TEST(Schedule, RunsInstancesSideBySideAndEachInItsOwnOrder) {
   const auto plan = statements({cgroup('+', 1), tap('+', 1, 3), cgroup('+', 2), tap('+', 2, 4)});
