@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/ids.h"
@@ -25,6 +27,8 @@ struct Tenant {
 struct Expected {
   std::map<std::uint16_t, Tenant> tenants;  // by net
   std::optional<Subnet> cidr;               // the cluster's, where the node's policy was given
+  // First and last addresses that no tenant may reach outside, as the policy says (docs/net-rules.md); none where none was given.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> closed;
 
   // kMalformed: not a state or not a policy; a tap without its bridge.
   [[nodiscard]] static Result<Expected> from(const lang::Document& state, const lang::Document* policy);

@@ -245,6 +245,10 @@ void Walker::outside(const Link& out, const Packets& packets, const Source& sour
     if (!box.empty())
       tell("cluster", {source.net}, out.name, "a packet to the cluster's subnet leaves by " + out.name, last.in(box));
   }
+  for (const auto& [first, last_address] : expected_.closed) {
+    const Box box = packets.box.within(Field::kTarget, {first, last_address}).within(Field::kType, {ETH_P_IP, ETH_P_IP});
+    if (!box.empty()) tell("closed", {source.net}, out.name, "a packet to what the policy closes leaves by " + out.name, last.in(box));
+  }
   if (tenant == nullptr || tenant->egress.value_or(lang::kEgressNone) == lang::kEgressNone)
     tell("outside", {source.net}, out.name, "tenant net " + std::to_string(source.net) + " has no egress, and a packet leaves by " + out.name, last);
 }

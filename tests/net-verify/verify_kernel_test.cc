@@ -150,6 +150,33 @@ TEST_F(Node, WhoseClosedSetIsEmptyAndThatDoesNotRouteReachesOtherNodes) {
   breaks(std::string("nft flush set inet mvm closed; nft flush set bridge mvm closed; ") + kNoRouting, "cluster", "up0");
 }
 
+// What the policy closes is read from it again here, and held against what leaves.
+TEST_F(Node, WhoseClosedSetsLackWhatThePolicyClosesLetsPacketsOutToIt) {
+  lang::Document state, policy;
+  state.kind = lang::Kind::kState, policy.kind = lang::Kind::kPolicy;
+  const auto subnet_line = [&](lang::Word word, Subnet subnet) {
+    lang::Statement line;
+    line.word = word;
+    line.numbers[0] = subnet.packed();
+    policy.statements.push_back(line);
+  };
+  constexpr Subnet kOpen{192U << 24 | 168U << 16 | 7U << 8, 24}, kShut{198U << 24 | 51U << 16 | 100U << 8, 24};
+  subnet_line(lang::Word::kCidr, net::kCidr);
+  subnet_line(lang::Word::kEgress, kOpen);
+  subnet_line(lang::Word::kClosed, kShut);
+  expected_.closed = Expected::from(state, &policy)->closed;
+  EXPECT_TRUE(has(look(), "closed")) << "the rules are another policy's";
+  wire::Task bridge = bridge_task(Op::kMake, kOne);
+  bridge.egress = {kOpen}, bridge.closed = {kShut};
+  make(bridge);
+  breaks("for f in inet bridge; do nft delete element $f mvm closed '{ 198.51.100.0/24 }'; done", "closed", "up0");
+  EXPECT_TRUE(text(look()).contains("ip daddr=198.51.100.0 - 198.51.100.255")) << text(look());
+  make(bridge);
+  breaks("for f in inet bridge; do nft delete element $f mvm closed '{ 169.254.0.0/16 }'; done", "closed", "up0");
+  make(bridge);
+  breaks("for f in inet bridge; do nft delete element $f mvm closed '{ 172.16.0.0/12 }'; done", "closed", "up0");
+}
+
 TEST_F(Node, WithAnotherTenantsTapOnABridge) { breaks("ip link set tn4i3 master br-tenant-3", "port", "another tenant's bridge"); }
 
 TEST_F(Node, WithAnotherTenantsTapOnABridgeIsReachedThroughIt) {
