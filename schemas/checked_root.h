@@ -28,10 +28,11 @@ template <class Root>
 }
 
 // Whether the elements of a vector are aligned as their type wants. The generated verifier looks at the alignment of a
-// vector's length alone, and reading an element that is not aligned is undefined.
+// vector's length alone, and reading an element that is not aligned is undefined. One that is empty has none, and the builder
+// aligns no vector that is empty.
 template <class Element>
 [[nodiscard]] bool is_aligned(const flatbuffers::Vector<Element>& vector) {
-  return reinterpret_cast<std::uintptr_t>(vector.Data()) % kBufferAlignment == 0;
+  return vector.size() == 0 || reinterpret_cast<std::uintptr_t>(vector.Data()) % kBufferAlignment == 0;
 }
 
 template <class Builder, class Offset>

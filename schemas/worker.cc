@@ -69,8 +69,7 @@ Result<Place> decode_place(const fbs::Place& from) {
 }
 
 Result<std::vector<Subnet>> decode_subnets(const flatbuffers::Vector<std::uint64_t>& from) {
-  // The builder aligns no vector that is empty.
-  if (from.size() != 0 && !is_aligned(from)) return malformed("subnets that are not aligned");
+  if (!is_aligned(from)) return malformed("subnets that are not aligned");
   if (from.size() > kMaxSubnets) return malformed("too many subnets");
   std::vector<Subnet> subnets;
   for (const std::uint64_t packed : from) {
