@@ -145,10 +145,10 @@ Status recover(Host& host, Boot boot) {
   if (!state) return forward(state.error());
   const auto left = read_journal(host, boot);
   if (!left) return forward(left.error());
+  host.state = *std::move(state);
   const auto inventory = take_whole(host);
   if (!inventory) return forward(inventory.error());
 
-  host.state = *std::move(state);
   Subjects changed = fall(host.state, *inventory);
   if (*left) changed.merge(resolve((*left)->plan, (*left)->marks, host.state));
   if (auto holds = check_state(host); !holds) return holds;
