@@ -6,6 +6,10 @@
 #include "fuzz/check.h"
 #include "sealing/seal.h"
 
+// What libcrypto keeps once it has been used is not a leak of ours.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() { return "leak:libcrypto"; }
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mvm;
   using namespace mvm::sealing;
