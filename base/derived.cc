@@ -1,6 +1,11 @@
 #include "base/derived.h"
 
 namespace mvm {
+namespace {
+
+constexpr std::string_view kDataDevice = "mvm-data-";
+
+}  // namespace
 
 std::string bridge_name(std::uint16_t net) { return "br-tenant-" + std::to_string(net); }
 
@@ -26,5 +31,21 @@ std::string mac_to_string(const std::array<std::uint8_t, 6>& mac) {
 }
 
 std::string instance_path(const Subject& instance) { return to_string(instance); }
+
+std::string data_device_name(const Subject& instance) {
+  return std::string(kDataDevice) + std::string(instance.tenant.view()) + "." + std::string(instance.pool.view()) + "." +
+         to_string(instance.instance).substr(2);
+}
+
+std::optional<Subject> instance_of_data_device(std::string_view name) {
+  if (!name.starts_with(kDataDevice)) return std::nullopt;
+  name.remove_prefix(kDataDevice.size());
+  const std::size_t first = name.find('.'), last = name.rfind('.');
+  if (first == std::string_view::npos || first == last) return std::nullopt;
+  const auto tenant = Name::from(name.substr(0, first)), pool = Name::from(name.substr(first + 1, last - first - 1));
+  const auto instance = InstanceId::from("i-" + std::string(name.substr(last + 1)));
+  if (!tenant || !pool || !instance) return std::nullopt;
+  return instance_subject(*tenant, *pool, *instance);
+}
 
 }  // namespace mvm

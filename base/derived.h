@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/ids.h"
 
@@ -25,5 +27,11 @@ inline constexpr std::size_t kMaxLinkName = 15;  // IFNAMSIZ - 1
 }
 // "acme/workers/i-a3f7b2c1": below the cgroup root, the jail root, the volume and the snapshot root alike.
 [[nodiscard]] std::string instance_path(const Subject& instance);
+
+// "mvm-data-acme.workers.a3f7b2c1": the device of the instance's open volume. A dot is in no name of ours, so no two instances
+// have the same; with the longest names, and what cryptsetup puts before it in a device's uuid, just short enough (DM_UUID_LEN).
+[[nodiscard]] std::string data_device_name(const Subject& instance);
+// Whose it is; nothing where it is no such name.
+[[nodiscard]] std::optional<Subject> instance_of_data_device(std::string_view name);
 
 }  // namespace mvm

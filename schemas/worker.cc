@@ -65,7 +65,9 @@ Result<Place> decode_place(const fbs::Place& from) {
   const auto node = decode_node(from.node());
   if (!node) return malformed("a node whose name is none");
   if (from.pps() > kMaxRate || from.mbps() > kMaxRate || from.io() > kMaxRate) return malformed("a rate out of range");
-  return Place{from.net(), *subnet, *cidr, from.slot(), from.uid(), from.generation(), *node, from.pps(), from.mbps(), from.io()};
+  if ((from.drives() & ~kAllDrives) != 0) return malformed("a drive that there is not");
+  return Place{from.net(), *subnet, *cidr,      from.slot(), from.uid(), from.generation(),
+               *node,      from.pps(), from.mbps(), from.io(), from.drives()};
 }
 
 Result<std::vector<Subnet>> decode_subnets(const flatbuffers::Vector<std::uint64_t>& from) {
@@ -153,7 +155,7 @@ std::vector<std::uint8_t> encode(const Task& task) {
   }
   const auto sealed_at = builder.CreateVector(envelopes);
   const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.pps,
-                         task.place.mbps, task.place.io, task.place.slot, task.place.uid, task.place.net);
+                         task.place.mbps, task.place.io, task.place.slot, task.place.uid, task.place.net, task.place.drives);
   return finished_bytes(builder,
                         fbs::CreateTask(builder, task.seq, static_cast<std::uint8_t>(task.op),
                                         has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at),

@@ -37,6 +37,11 @@ enum class Op : std::uint8_t {
 };
 [[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer; }
 
+// The drives that a jail has besides its root file system, as bits.
+using DriveSet = std::uint8_t;
+inline constexpr DriveSet kDataDrive = 1;
+inline constexpr DriveSet kAllDrives = kDataDrive;
+
 // What the supervisor derived for the statement from state and policy; the plan cannot say it. Fields that the word does not
 // need are zero.
 struct Place {
@@ -50,6 +55,7 @@ struct Place {
   // jail: what Firecracker's own limiters are set to; 0: no limit but the one built in.
   std::uint64_t pps = 0, mbps = 0;  // of its tap, each way
   std::uint64_t io = 0;             // of its cgroup: MiB/s
+  DriveSet drives = 0;           // jail: of the instance's, those that stand
   bool operator==(const Place&) const = default;
 };
 

@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 #include "broker/jail/cgroup.h"
 
 namespace mvm::jail {

@@ -15,7 +15,7 @@
 
 #include "base/derived.h"
 #include "base/owned.h"
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 
 namespace mvm::jail {
 namespace {

@@ -8,8 +8,10 @@
 #include <array>
 #include <cerrno>
 
-#include "broker/jail/beneath.h"
+#include "base/derived.h"
+#include "broker/beneath/beneath.h"
 #include "broker/jail/cgroup.h"
+#include "broker/jail/drive_nodes.h"
 #include "broker/jail/launch.h"
 
 namespace mvm::jail {
@@ -116,6 +118,15 @@ Status JailDirectories::prepare(const Subject& instance, const Digest& image, ui
     if (auto placed = place_file(state_.get(), image_path + "/" + name, root->get(), name); !placed) return placed;
   }
   return make_log(root->get(), uid);
+}
+
+Status JailDirectories::place_drives(const Subject& instance, wire::DriveSet drives, uid_t uid) {
+  const auto root = open_root(instance);
+  if (!root) return forward(root.error());
+  if ((drives & wire::kDataDrive) != 0) {
+    if (auto placed = place_device(root->get(), "data", data_device_name(instance), uid); !placed) return placed;
+  }
+  return {};
 }
 
 Result<Fd> JailDirectories::open_root(const Subject& instance) const {

@@ -1,7 +1,7 @@
 // The directory that an instance is jailed in: <state>/jails/<tenant>/<pool>/firecracker/<instance>/root, laid out as the
 // jailer makes it. Before the jailer runs it holds the kernel, the rootfs and an empty log; before the guest runs it is
 // closed, so a VMM that is broken into can create nothing in it.
-// Owns the descriptor of <state>. Needs CHOWN, DAC_OVERRIDE (the jail is its uid's). Proven by: tests/jail/jail_kernel_test.cc.
+// Owns the descriptor of <state>. Needs CHOWN, DAC_OVERRIDE (the jail is its uid's), MKNOD. Proven by: tests/jail/jail_kernel_test.cc.
 #pragma once
 
 #include <sys/types.h>
@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/ids.h"
+#include "schemas/worker.h"
 
 namespace mvm::jail {
 
@@ -27,6 +28,8 @@ class JailDirectories {
   // Makes it, with links to (or copies of) <state>/images/<digest>/{kernel,rootfs}. kNotFound: no such image. kDenied: the
   // image is not root's and 0444, or the path to <state> has a symlink or has been changed. What was made stays on an error.
   [[nodiscard]] Status prepare(const Subject& instance, const Digest& image, uid_t uid);
+  // Block devices in the jail's root, its uid's alone: the only place where there is a node of them.
+  [[nodiscard]] Status place_drives(const Subject& instance, wire::DriveSet drives, uid_t uid);
   // The jail's root. kNotFound: there is none.
   [[nodiscard]] Result<Fd> open_root(const Subject& instance) const;
   // Removes it and what is then empty above. Nothing may live in it. Already gone is success.

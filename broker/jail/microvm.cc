@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <ctime>
 
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 #include "broker/jail/launch.h"
 #include "broker/jail/requests.h"
 
@@ -112,6 +112,7 @@ Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place
 
 Result<Vmm> Microvms::build(const lang::Statement& jail, const wire::Place& place, int cgroup) {
   if (auto ready = jails_.prepare(jail.subject, lang::jail_view(jail).image, place.uid); !ready) return forward(ready.error());
+  if (auto placed = jails_.place_drives(jail.subject, place.drives, place.uid); !placed) return forward(placed.error());
   const auto said = Said::make();
   if (!said) return forward(said.error());
   if (auto launched = launch(jail.subject, place, cgroup, *said); !launched) return forward(launched.error());

@@ -50,6 +50,14 @@ Request root_drive(const wire::Place& place) {
               limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
 }
 
+// A flush of the guest's is one of the device's: nothing that a guest was told is on the disk may be in a cache only.
+Request data_drive(const wire::Place& place) {
+  return {"PUT", "/drives/data",
+          "{\"drive_id\":\"data\",\"path_on_host\":\"/data\",\"is_root_device\":false,\"is_read_only\":false,"
+          "\"cache_type\":\"Writeback\",\"rate_limiter\":" +
+              limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
+}
+
 Request network_interface(const wire::Place& place) {
   const std::string rate = limiter({{"bandwidth", bounded(place.mbps * (1'000'000 / 8), kNetBytes)}, {"ops", bounded(place.pps, kNetPackets)}});
   return {"PUT", "/network-interfaces/eth0",
@@ -90,8 +98,12 @@ std::string boot_args(const wire::Place& place) {
 }
 
 std::vector<Request> configuration(const lang::Statement& jail, const wire::Place& place) {
-  return {machine_config(lang::jail_view(jail)), boot_source(place), root_drive(place), network_interface(place), vsock(place),
-          mmds_config(), mmds(jail.subject, place), entropy()};
+  std::vector<Request> all = {machine_config(lang::jail_view(jail)), boot_source(place), root_drive(place)};
+  if ((place.drives & wire::kDataDrive) != 0) all.push_back(data_drive(place));
+  for (Request& request : std::vector<Request>{network_interface(place), vsock(place), mmds_config(), mmds(jail.subject, place), entropy()}) {
+    all.push_back(std::move(request));
+  }
+  return all;
 }
 
 Request start() { return {"PUT", "/actions", "{\"action_type\":\"InstanceStart\"}"}; }

@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 #include "broker/jail/executor.h"
 #include "broker/jail/pool.h"
 #include "broker/sandbox/enter.h"

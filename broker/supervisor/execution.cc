@@ -100,10 +100,11 @@ Status Execution::failed(Index index, const Error& error) {
   return begin_undo(at(index).subject, index);
 }
 
-// A '+' that failed may have left a part of the thing, so it is the first to be undone.
+// A '+' that failed may have left a part of the thing, so it is the first to be undone. Not what is durable: its worker takes
+// away what it made of it, and what was there before, and was why it failed, must not go.
 Status Execution::begin_undo(const Subject& subject, std::optional<Index> failed) {
   Undo undo{done_[subject], false, failed};
-  if (failed && at(*failed).sign == Sign::kAdd) undo.left.push_back(*failed);
+  if (failed && at(*failed).sign == Sign::kAdd && !lang::row(at(*failed).word).durable) undo.left.push_back(*failed);
   undos_[subject] = std::move(undo);
   return step_undo(subject);
 }

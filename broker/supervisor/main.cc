@@ -32,7 +32,8 @@ T must(const char* step, Result<T> result) {
 }
 
 struct Started {
-  Fd gate_life, net_life, jail_life;  // pidfds
+  Fd gate_life;  // pidfds
+  EachWorker<Fd> lives;
   GateClient gate;
   Workers workers;
 };
@@ -47,21 +48,31 @@ Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel 
   }
   const auto user = sandbox::user_named(setup.user);
   if (!user) return forward(user.error());
+  std::vector<Fd> devices;
+  std::vector<int> extra;
+  for (const std::string& path : setup.devices) {
+    devices.emplace_back(open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    const int device_errno = errno;
+    if (!devices.back().valid()) return fail_errno(device_errno, "open", path);
+    extra.push_back(devices.back().get());
+  }
   return sandbox::spawn({.executable = executable.get(), .grants = setup.grants, .user = *user, .channel = channel,
-                         .extra = {}, .arguments = setup.arguments});
+                         .extra = extra, .arguments = setup.arguments});
 }
 
 Result<Started> start_workers(const Setup& setup) {
   auto gate = start_worker(setup.gate, sandbox::Channel::kStream);
   if (!gate) return forward(gate.error());
-  auto net = start_worker(setup.net, sandbox::Channel::kSeqpacket);
-  if (!net) return forward(net.error());
-  auto jail = start_worker(setup.jail, sandbox::Channel::kSeqpacket);
-  if (!jail) return forward(jail.error());
-  auto workers = Workers::make(std::move(net->channel), std::move(jail->channel));
+  EachWorker<Fd> lives, channels;
+  for (std::size_t i = 0; i < kExecutors.size(); ++i) {
+    auto worker = start_worker(setup.workers[i], sandbox::Channel::kSeqpacket);
+    if (!worker) return forward(worker.error());
+    lives[i] = std::move(worker->pidfd);
+    channels[i] = std::move(worker->channel);
+  }
+  auto workers = Workers::make(std::move(channels));
   if (!workers) return forward(workers.error());
-  return Started{std::move(gate->pidfd), std::move(net->pidfd), std::move(jail->pidfd), GateClient(std::move(gate->channel)),
-                 *std::move(workers)};
+  return Started{std::move(gate->pidfd), std::move(lives), GateClient(std::move(gate->channel)), *std::move(workers)};
 }
 
 Status lock_up(const Setup& setup, const Opened& opened) {

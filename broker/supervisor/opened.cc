@@ -137,6 +137,13 @@ Result<Opened> open_all(const Setup& setup) {
     if (!directory) return forward(directory.error());
     *into = *std::move(directory);
   }
+  for (const WorkerSetup& worker : setup.workers) {
+    const auto user = sandbox::user_named(worker.user);
+    if (!user) return forward(user.error());
+    for (const std::string& name : worker.directories) {
+      if (auto made = own_directory(out.state.get(), name, {user->uid, user->gid, 0700}); !made) return forward(made.error());
+    }
+  }
   auto lock = take_lock(out.state);
   if (!lock) return forward(lock.error());
   out.lock = *std::move(lock);

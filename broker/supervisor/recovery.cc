@@ -22,6 +22,11 @@ Result<lang::Document> parse_own(Host& host, lang::Kind kind, std::string_view t
   return std::move(**parsed).document();
 }
 
+struct Left {
+  lang::Document plan;
+  std::vector<Mark> marks;
+};
+
 // An empty cgroup stands; anything else that is not whole is of no use to anyone.
 bool stands(const wire::Item* item) { return item != nullptr && (item->alive || item->word == Word::kCgroup); }
 
@@ -60,7 +65,8 @@ Subjects fall(HostState& state, const Inventory& inventory) {
   std::vector<Statement> fallen;
   std::vector<Statement> moved;
   for (const auto& [key, line] : state.lines()) {
-    if (!has_executor(lang::row(line.word).worker)) continue;
+    // What is durable stands by its record: a file system that is not mounted is no reason to forget whose data is on it.
+    if (!has_executor(lang::row(line.word).worker) || lang::row(line.word).durable) continue;
     const wire::Item* item = inventory.find(state, line);
     if (!stands(item)) fallen.push_back(line);
     else if (line.word == Word::kJail && line.number("state") != item->state) {
@@ -86,8 +92,47 @@ Subjects fall(HostState& state, const Inventory& inventory) {
   return changed;
 }
 
-Status sweep(Host& host, const Inventory& inventory) {
+// Data that has no line is left alone, but where the interrupted plan was removing it. What is not `alive` of it was never opened,
+// so nobody's data is in it.
+bool may_sweep(const wire::Item& item, const Subjects& removing) {
+  return !lang::row(item.word).durable || !item.alive || removing.contains(item.subject);
+}
+
+std::vector<wire::Item> to_sweep(const Host& host, const Inventory& inventory, const Subjects& removing) {
+  std::vector<wire::Item> leaks = inventory.leaks(host.state);
+  std::erase_if(leaks, [&](const wire::Item& item) { return !may_sweep(item, removing); });
+  return leaks;
+}
+
+// Said, and nothing more: it is for people to say what becomes of it.
+Status tell_of_strays(Host& host, const Inventory& inventory, const Subjects& removing) {
   for (const wire::Item& item : inventory.leaks(host.state)) {
+    if (may_sweep(item, removing)) continue;
+    const std::string what = std::string(lang::row(item.word).name) + " " + to_string(item.subject);
+    if (auto wrote = host.audit.append("stray " + what + ": it has no line, and is left as it is"); !wrote) return wrote;
+  }
+  for (const auto& [key, line] : host.state.lines()) {
+    const bool missed = lang::row(line.word).durable && has_executor(lang::row(line.word).worker) && inventory.find(host.state, line) == nullptr;
+    if (!missed) continue;
+    if (auto wrote = host.audit.append("missing " + lang::print(line)); !wrote) return wrote;
+  }
+  return {};
+}
+
+// Whose data the interrupted plan had begun to remove.
+Subjects being_removed(const std::optional<Left>& left) {
+  Subjects subjects;
+  if (!left) return subjects;
+  for (const Mark& mark : left->marks) {
+    const Statement& statement = left->plan.statements[mark.index];
+    const bool undoes = mark.point == Point::kUndoBegin && statement.sign == lang::Sign::kAdd;
+    if (lang::row(statement.word).durable && (statement.sign == lang::Sign::kRemove || undoes)) subjects.insert(statement.subject);
+  }
+  return subjects;
+}
+
+Status sweep(Host& host, const Inventory& inventory, const Subjects& removing) {
+  for (const wire::Item& item : to_sweep(host, inventory, removing)) {
     const wire::Task task = sweep_task(item);
     if (auto wrote = host.audit.append("sweep " + std::string(lang::row(item.word).name) + " " + to_string(item.subject) + " net=" +
                                        std::to_string(item.net) + " slot=" + std::to_string(item.slot));
@@ -100,7 +145,7 @@ Status sweep(Host& host, const Inventory& inventory) {
   }
   const auto again = Inventory::take(host.workers, host.policy);
   if (!again) return forward(again.error());
-  if (!again->leaks(host.state).empty()) return fail(Errc::kBusy, "sweep what has no line");
+  if (!to_sweep(host, *again, removing).empty()) return fail(Errc::kBusy, "sweep what has no line");
   return {};
 }
 
@@ -110,11 +155,6 @@ Status write_records(Host& host, const Subjects& changed) {
   }
   return {};
 }
-
-struct Left {
-  lang::Document plan;
-  std::vector<Mark> marks;
-};
 
 // What the journal says of the plan that was running, or nothing.
 Result<std::optional<Left>> read_journal(Host& host, Boot boot) {
@@ -152,7 +192,9 @@ Status recover(Host& host, Boot boot) {
   Subjects changed = fall(host.state, *inventory);
   if (*left) changed.merge(resolve((*left)->plan, (*left)->marks, host.state));
   if (auto holds = check_state(host); !holds) return holds;
-  if (auto swept = sweep(host, *inventory); !swept) return swept;
+  const Subjects removing = being_removed(*left);
+  if (auto swept = sweep(host, *inventory, removing); !swept) return swept;
+  if (auto told = tell_of_strays(host, *inventory, removing); !told) return told;
   if (auto wrote = write_records(host, changed); !wrote) return wrote;
   if (auto finished = host.journal.finish(); !finished) return finished;
   const std::string plan = *left ? to_string(lang::text_digest((*left)->plan)) : "none";
@@ -169,7 +211,7 @@ Status settle(Host& host) {
   if (!inventory) return forward(inventory.error());
   const HostState before = host.state;
   const Subjects changed = fall(host.state, *inventory);
-  if (auto swept = sweep(host, *inventory); !swept) return swept;
+  if (auto swept = sweep(host, *inventory, {}); !swept) return swept;
   if (auto wrote = write_records(host, changed); !wrote) return wrote;
   for (const Subject& subject : changed) {
     const Statement* jail = before.find(subject, Word::kJail);

@@ -7,7 +7,9 @@
 //    not there or not whole falls, and with it whatever stands on it;
 // 4. an interrupted plan: each subject that was in the middle goes forward, where its last statement begun was a removal
 //    (that one and the removals behind it are finished), or back (what it had made is unmade, last first);
-// 5. whatever is there and has no line is a leak, and is swept;
+// 5. whatever is there and has no line is a leak, and is swept; but data that somebody has used (a volume that was opened) only
+//    where the interrupted plan was removing it. Otherwise it is left, and the audit log says "stray"; and where a line of
+//    such data finds nothing, the line stays, and the log says "missing";
 // 6. V3 holds of the outcome, or hostd does not serve.
 //
 // Proven by: tests/supervisor/crash_test.cc (killed before and after every mark).

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "broker/sandbox/grants.h"
+#include "broker/supervisor/workers.h"
 
 namespace mvm::supervisor {
 
@@ -14,6 +15,8 @@ struct WorkerSetup {
   std::string user;
   std::string executable;  // absolute; checked to be root's, and opened once
   std::vector<std::string> arguments;
+  std::vector<std::string> directories;  // below `state`, made where they are missing, its user's alone
+  std::vector<std::string> devices;  // opened for it, to read and write, while we are root: its descriptors 4, 5, ...
 };
 
 struct Setup {
@@ -26,7 +29,8 @@ struct Setup {
   std::string agent_user;  // the one uid whose connections are kept
   std::string own_user;
   const sandbox::Grants& grants;
-  WorkerSetup gate, net, jail;
+  WorkerSetup gate;
+  EachWorker<WorkerSetup> workers;  // in the order of kExecutors
 };
 
 // Ends the process where the command line is not what it takes.

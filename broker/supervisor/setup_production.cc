@@ -9,6 +9,7 @@
 #include "seccomp/gate.grants.h"
 #include "seccomp/jail.grants.h"
 #include "seccomp/net.grants.h"
+#include "seccomp/storage.grants.h"
 #include "seccomp/supervisor.grants.h"
 
 namespace mvm::supervisor {
@@ -23,6 +24,8 @@ constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
 constexpr const char* kCgroupRoot = "/sys/fs/cgroup/mvm.slice/mvm-instances.service";
 constexpr const char* kFirecracker = "/usr/libexec/mvm/firecracker";  // the directory of `firecracker` and `jailer`
 constexpr const char* kAgentUser = "mvm";
+constexpr const char* kDeviceMapper = "/dev/mapper/control";
+constexpr const char* kLoopControl = "/dev/loop-control";
 
 std::string read_boot_id() {
   const Fd fd(open(kBootId, O_RDONLY | O_CLOEXEC));
@@ -48,9 +51,12 @@ Setup setup(int argc, char** argv) {
           .agent_user = kAgentUser,
           .own_user = std::string(grants::kSupervisor.user),
           .grants = grants::kSupervisor,
-          .gate = {grants::kGate, std::string(grants::kGate.user), "/usr/libexec/mvm/mvm-gate", {}},
-          .net = {grants::kNet, std::string(grants::kNet.user), "/usr/libexec/mvm/mvm-net", {}},
-          .jail = {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail", {kCgroupRoot, kStateDirectory, kFirecracker}}};
+          .gate = {grants::kGate, std::string(grants::kGate.user), "/usr/libexec/mvm/mvm-gate", {}, {}, {}},
+          .workers = {{{grants::kNet, std::string(grants::kNet.user), "/usr/libexec/mvm/mvm-net", {}, {}, {}},
+                       {grants::kStorage, std::string(grants::kStorage.user), "/usr/libexec/mvm/mvm-storage", {kStateDirectory},
+                        {"volumes", "nodes"}, {kDeviceMapper, kLoopControl}},
+                       {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail",
+                        {kCgroupRoot, kStateDirectory, kFirecracker}, {}, {}}}}};
 }
 
 }  // namespace mvm::supervisor

@@ -31,6 +31,7 @@ Admission unsigned_projection() {
 std::string why_unsupported(const Statement& statement) {
   const lang::Worker worker = lang::row(statement.word).worker;
   if (!has_executor(worker)) return "not supported by this host: it has no worker `" + std::string(lang::to_string(worker)) + "`";
+  if (!has_executor(statement.word, worker)) return "not supported by this host: its worker `" + std::string(lang::to_string(worker)) + "` does not do this";
   const bool boots_snapshot = statement.word == Word::kJail && statement.sign == lang::Sign::kAdd &&
                               lang::jail_view(statement).boot == lang::kBootSnapshot;
   return boots_snapshot ? "not supported by this host: it cannot boot from a snapshot" : "";

@@ -35,14 +35,14 @@ bool may_say(lang::Worker worker, const wire::Answer& answer) {
 
 }  // namespace
 
-Result<Workers> Workers::make(Fd net, Fd jail) {
-  for (const Fd* fd : {&net, &jail}) {
-    if (fcntl(fd->get(), F_SETFL, O_NONBLOCK) != 0) {
+Result<Workers> Workers::make(EachWorker<Fd> channels) {
+  for (const Fd& fd : channels) {
+    if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
       const int saved = errno;
       return fail_errno(saved, "make a channel non-blocking");
     }
   }
-  return Workers(std::move(net), std::move(jail));
+  return Workers(std::move(channels));
 }
 
 Result<std::uint64_t> Workers::send(lang::Worker worker, wire::Task task) {

@@ -3,6 +3,8 @@
 // Proven by: tests/supervisor/workers_test.cc.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -22,15 +24,24 @@ inline constexpr std::chrono::seconds kTaskDeadline{90};
 // Items of one inventory, in all its answers: a thing for each line there may be, and as many leaks.
 inline constexpr std::size_t kMaxInventory = 2 * lang::kMaxStatements;
 
+// The workers that there are. What makes their table (setup.h) has a place for each.
+inline constexpr std::array kExecutors = {lang::Worker::kNet, lang::Worker::kStorage, lang::Worker::kJail};
 [[nodiscard]] constexpr bool has_executor(lang::Worker worker) {
-  return worker == lang::Worker::kNet || worker == lang::Worker::kJail;
+  return std::ranges::find(kExecutors, worker) != kExecutors.end();
 }
-inline constexpr std::array kExecutors = {lang::Worker::kNet, lang::Worker::kJail};
+// What a worker that there is does not do yet.
+[[nodiscard]] constexpr bool has_executor(lang::Word word, lang::Worker worker) {
+  return has_executor(worker) && (bit(word) & lang::set_of(lang::Word::kSecrets, lang::Word::kConfig)) == 0;
+}
+
+// One of each, in the order of kExecutors.
+template <class T>
+using EachWorker = std::array<T, kExecutors.size()>;
 
 class Workers {
  public:
   // SOCK_SEQPACKET, ours alone; made non-blocking.
-  [[nodiscard]] static Result<Workers> make(Fd net, Fd jail);
+  [[nodiscard]] static Result<Workers> make(EachWorker<Fd> channels);
 
   // Returns the number that the answer will have. What the channel has no room for waits here: then there are tasks in it that
   // the worker has not read, and an answer to one of them is when there is room again.
@@ -45,11 +56,13 @@ class Workers {
   [[nodiscard]] std::vector<Subject> take_ended() { return std::exchange(ended_, {}); }
 
  private:
-  Workers(Fd net, Fd jail) : net_(std::move(net)), jail_(std::move(jail)), buffer_(wire::kMaxPacket + 1) {}
+  explicit Workers(EachWorker<Fd> channels) : channels_(std::move(channels)), buffer_(wire::kMaxPacket + 1) {}
   [[nodiscard]] Status send_waiting(lang::Worker worker);
-  [[nodiscard]] const Fd& channel(lang::Worker worker) const { return worker == lang::Worker::kNet ? net_ : jail_; }
+  [[nodiscard]] const Fd& channel(lang::Worker worker) const {
+    return channels_[static_cast<std::size_t>(std::ranges::find(kExecutors, worker) - kExecutors.begin())];
+  }
 
-  Fd net_, jail_;
+  EachWorker<Fd> channels_;
   std::uint64_t next_seq_ = 1;
   std::vector<Subject> ended_;
   std::vector<std::uint8_t> buffer_;

@@ -13,24 +13,26 @@ LIBRARIES = {
     "supervisor": {"libcrypto.so.3"},
     "gate": {"libcrypto.so.3"},
     "net": {"libmnl.so.0", "libnftnl.so.11", "libcrypto.so.3"},
+    "storage": {"libcryptsetup.so.12", "libcrypto.so.3"},
     "jail": {"libcrypto.so.3"},
     "agentd": {"libcrypto.so.3"},
     "pages": {"libcrypto.so.3", "libzstd.so.1"},
 }
 PARSERS = r"tao::pegtl|mvm::lang::parse\("
-ROOMS = r"mvm::(net|jail|supervisor|gate|planner)::"
+ROOMS = r"mvm::(net|storage|jail|supervisor|gate|planner)::"
 # Who carries keys cannot open them.
 OPENS = r"mvm::hpke::|mvm::sealing::(seal|Session)"
 TESTS = r"mvm::test|mvm::seccomp|MVM_FAULT|given_grants|seccomp_rule_add|testing::"
 POWER = r"\bU (socket|bind|connect|ioctl|mount|unshare|clone|fork|execve|execveat|setuid|setresuid|mknod|pivot_root)(@|$)"
 # What must not be among the symbols of each.
 FORBIDDEN = {
-    "supervisor": [PARSERS, OPENS, TESTS, r"mvm::(net|jail|gate|planner)::", r"nlohmann"],
-    "net": [PARSERS, OPENS, TESTS, r"mvm::(jail|supervisor|gate|planner)::", r"\bU (fork|execve|execveat|mount)(@|$)", r"nlohmann"],
-    "jail": [PARSERS, OPENS, TESTS, r"mvm::(net|supervisor|gate|planner)::", r"nlohmann"],
-    "gate": [OPENS, TESTS, r"mvm::(net|jail|supervisor|planner)::", POWER, r"mvm::sandbox::(spawn|become)"],
+    "supervisor": [PARSERS, OPENS, TESTS, r"mvm::(net|storage|jail|gate|planner)::", r"nlohmann"],
+    "net": [PARSERS, OPENS, TESTS, r"mvm::(storage|jail|supervisor|gate|planner)::", r"\bU (fork|execve|execveat|mount)(@|$)", r"nlohmann"],
+    "storage": [PARSERS, TESTS, r"mvm::(net|jail|supervisor|gate|planner)::", r"\bU (fork|execve|execveat|mount|socket)(@|$)", r"nlohmann"],
+    "jail": [PARSERS, OPENS, TESTS, r"mvm::(net|storage|supervisor|gate|planner)::", r"nlohmann"],
+    "gate": [OPENS, TESTS, r"mvm::(net|storage|jail|supervisor|planner)::", POWER, r"mvm::sandbox::(spawn|become)"],
     "pages": [PARSERS, OPENS, TESTS, ROOMS, r"\bU (socket|bind|connect|mount|unshare|clone|execve|setuid|setresuid|mknod|pivot_root)(@|$)", r"nlohmann"],
-    "agentd": [OPENS, TESTS, r"mvm::(net|jail|supervisor|gate)::", r"mvm::sandbox::(spawn|become)"],
+    "agentd": [OPENS, TESTS, r"mvm::(net|storage|jail|supervisor|gate)::", r"mvm::sandbox::(spawn|become)"],
 }
 
 

@@ -19,6 +19,7 @@ PROCESSES = {
     "supervisor": ("supervisor", "mvm-hostd"),
     "gate": ("gate", "mvm-gate"),
     "net": ("net", "mvm-net"),
+    "storage": ("storage", "mvm-storage"),
     "jail": ("jail", "mvm-jail"),
     "agentd": ("planner", "mvm-agentd"),
 }

@@ -204,11 +204,30 @@ void Guest::send_echo(Ping& ping, const Mac& to) {
   send_frame(icmp_frame(to, mac_, ping.from, ping.to, std::move(message)));
 }
 
+std::string Guest::drive_command(const std::string& line) const {
+  std::istringstream words(line);
+  std::string verb, id, what;
+  off_t offset = 0;
+  words >> verb >> id >> offset >> what;
+  const auto drive = drives_.find(id);
+  if (drive == drives_.end()) return "no such drive";
+  if (verb == "write") {
+    const bool wrote = lseek(drive->second, offset, SEEK_SET) == offset && write(drive->second, what.data(), what.size()) == static_cast<ssize_t>(what.size()) && fsync(drive->second) == 0;
+    return wrote ? "written" : std::string("not written: ") + strerror(errno);
+  }
+  std::string data(std::min<std::size_t>(std::strtoul(what.c_str(), nullptr, 10), 4096), '\0');
+  const bool there = lseek(drive->second, offset, SEEK_SET) == offset && read(drive->second, data.data(), data.size()) == static_cast<ssize_t>(data.size());
+  if (!there) return std::string("not read: ") + strerror(errno);
+  std::ranges::replace_if(data, [](char c) { return c < ' ' || c > '~'; }, '.');
+  return data;
+}
+
 std::optional<std::string> Guest::command(std::uint64_t client, const std::string& line) {
   std::istringstream words(line);
   std::string verb, first, second;
   words >> verb >> first >> second;
   if (verb == "address") return text_of(address_);
+  if (verb == "write" || verb == "read") return drive_command(line);
   if (verb == "seen") return std::to_string(seen_);
   if (verb == "send") {
     std::vector<std::uint8_t> frame;

@@ -36,7 +36,10 @@ class Guest {
   [[nodiscard]] int tap() const { return tap_; }
   // Reads one frame, and answers it where a host would.
   void receive();
-  // "ping A", "pingfrom S A", "send HEX", "address", "seen": the answer, or nothing where it comes later, from outcomes().
+  // Borrowed: what it can write to and read from, by the drive's id.
+  void add_drive(const std::string& id, int fd) { drives_[id] = fd; }
+  // "ping A", "pingfrom S A", "send HEX", "address", "seen", "write DRIVE OFFSET WORD" (and flushes it), "read DRIVE OFFSET LENGTH": the
+  // answer, or nothing where it comes later, from outcomes().
   [[nodiscard]] std::optional<std::string> command(std::uint64_t client, const std::string& line);
   [[nodiscard]] std::vector<Outcome> outcomes();
 
@@ -48,6 +51,7 @@ class Guest {
     bool sent;
     Clock::time_point since;
   };
+  [[nodiscard]] std::string drive_command(const std::string& line) const;
   void send_frame(const std::vector<std::uint8_t>& frame);
   void send_arp(std::uint16_t operation, const Mac& to, std::uint32_t to_address);
   void receive_arp(const std::uint8_t* frame, std::size_t size);
@@ -60,6 +64,7 @@ class Guest {
   std::map<std::uint32_t, Mac> neighbours_;
   std::vector<Ping> pings_;
   std::vector<Outcome> done_;
+  std::map<std::string, int> drives_;
   std::uint16_t sequence_ = 0;
   std::uint64_t seen_ = 0;  // frames that came
 };

@@ -231,7 +231,8 @@ Reply Vmm::set_drive(const nlohmann::json& body) {
     return fault("Drive config error: Unable to create the virtio block device: Virtio backend error: Error manipulating the backing file: " +
                  errno_text(saved) + " " + path);
   }
-  close(file);
+  // Held as the real one holds it, for as long as it lives.
+  guest_.add_drive(body["drive_id"], file);
   auto& drives = config_["drives"];
   for (auto& drive : drives) {
     if (drive["drive_id"] == body["drive_id"]) {

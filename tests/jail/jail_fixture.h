@@ -24,7 +24,7 @@
 #include <thread>
 
 #include "base/derived.h"
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 #include "broker/jail/executor.h"
 
 namespace mvm::jail {

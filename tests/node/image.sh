@@ -12,7 +12,7 @@ packages=(
     systemd systemd-sysv udev dbus kmod linux-image-cloud-amd64
     iproute2 nftables iputils-ping procps util-linux libcap2-bin
     libseccomp2 libcap-ng0 libmnl0 libnftnl11 libssl3 libcryptsetup12 libflatbuffers2 libstdc++6 libatomic1
-    strace tcpdump ethtool openssl netcat-openbsd
+    strace tcpdump ethtool openssl netcat-openbsd cryptsetup-bin e2fsprogs
 )
 
 key=$({ printf '%s\n' "$suite" "${packages[@]}"; cat "$0" "$here/agent.cc"; cd "$here/image" && tar -c --sort=name --mtime=@0 --owner=0 --group=0 .; } |

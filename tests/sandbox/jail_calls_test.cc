@@ -76,7 +76,7 @@ TEST(JailCalls, ForbidsWhatNeitherJailerNorFirecrackerDo) {
       {"a network socket", test::call(SYS_socket, 2, 1, 0)},       {"a netlink socket", test::call(SYS_socket, 16, 3, 0)},
       {"ptrace", test::call(SYS_ptrace)},                          {"bpf", test::call(SYS_bpf)},
       {"a kernel module", test::call(SYS_finit_module)},           {"kexec", test::call(SYS_kexec_load)},
-      {"a block device", test::call(SYS_mknodat, 0, 0, 0060600)},  {"code in memory", test::call(SYS_mmap, 0, 4096, 4)},
+      {"a named pipe", test::call(SYS_mknodat, 0, 0, 0010600)},  {"code in memory", test::call(SYS_mmap, 0, 4096, 4)},
       {"code made of data", test::call(SYS_mprotect, 0, 4096, 5)}, {"typing at a terminal", test::call(SYS_ioctl, 0, 0x5412)},
       {"a chroot", test::call(SYS_chroot)},                        {"another's memory", test::call(SYS_process_vm_writev)},
       {"keys", test::call(SYS_keyctl)},                            {"a namespace of others", test::call(SYS_setns)},

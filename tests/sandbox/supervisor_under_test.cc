@@ -1,5 +1,5 @@
 // setup() of a hostd whose grants are PREFIX/supervisor.policy, else as tests/supervisor/setup_test.cc has it: PREFIX GATE
-// WORKER OWN-USER AGENT-USER BOOT-ID, and doubles for net and jail.
+// WORKER OWN-USER AGENT-USER BOOT-ID, and doubles for the workers.
 #include <cstdlib>
 
 #include "broker/supervisor/setup.h"
@@ -15,7 +15,7 @@ constexpr sandbox::Grants double_of(std::string_view process) {
   grants.user = "root";
   return grants;
 }
-constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeJail = double_of("jail");
+constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeStorage = double_of("storage"), kFakeJail = double_of("jail");
 
 }  // namespace
 
@@ -33,9 +33,10 @@ Setup setup(int argc, char** argv) {
           .agent_user = argv[5],
           .own_user = argv[4],
           .grants = grants,
-          .gate = {grants::kGate, "nobody", argv[2], {}},
-          .net = {kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}},
-          .jail = {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}}};
+          .gate = {grants::kGate, "nobody", argv[2], {}, {}, {}},
+          .workers = {{{kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}, {}, {}},
+                       {kFakeStorage, "root", argv[3], {"storage", prefix + "/kernel"}, {}, {}},
+                       {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}, {}, {}}}}};
 }
 
 }  // namespace mvm::supervisor

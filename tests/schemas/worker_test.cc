@@ -254,7 +254,7 @@ TEST(WorkerMessages, AreRefusedWithElementsThatAreNotAligned) {
     const std::vector<std::uint32_t> words = {0};
     const auto sealed = builder.CreateVector(std::vector<flatbuffers::Offset<fbs::Sealed>>());
     const auto closed = builder.CreateVector(std::vector<std::uint64_t>());
-    const fbs::Place place(fbs::Bytes32(), 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const fbs::Place place(fbs::Bytes32(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     const flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> egress(builder.CreateVector(words).o);
     builder.Finish(fbs::CreateTask(builder, 1, static_cast<std::uint8_t>(Op::kInventory), nullptr, &place, egress, sealed, closed), "MVMT");
     const std::vector<std::uint8_t> bytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize());

@@ -56,6 +56,16 @@ TEST(Crash, AtEveryMarkOfAPlanThatMakesThingsLeavesAVerifiedStateAndNothingElse)
   EXPECT_EQ(kills, 2u * 2u * running_lines(2, 1).size());
 }
 
+TEST(Crash, LeavesDataThatHasNoLineAloneAndSaysSo) {
+  HostdProcess hostd;
+  hostd.steer("volume.acme.workers.i-00000009", "opened");
+  hostd.steer("volume.acme.workers.i-00000008", "");
+  hostd.steer("luksOpen.acme.workers.i-00000009", "");
+  ASSERT_TRUE(hostd.start()) << hostd.errors();
+  EXPECT_EQ(hostd.things(), (std::vector<std::string>{"volume.acme.workers.i-00000009"})) << "closed, and not destroyed; what was never opened is swept";
+  EXPECT_NE(hostd.audit_log().find("stray volume acme/workers/i-00000009"), std::string::npos);
+}
+
 TEST(Crash, AtEveryMarkOfAPlanThatRemovesThingsLeavesAVerifiedStateAndNothingElse) {
   const unsigned kills = kill_at_every_mark(running_lines(2, 1), {});
   EXPECT_EQ(kills, 2u * 2u * running_lines(2, 1).size());

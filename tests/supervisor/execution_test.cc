@@ -36,7 +36,7 @@ struct Ends {
 class Stage {
  public:
   explicit Stage(const std::vector<Statement>& from = {})
-      : host_{GateClient(Fd()), Workers::make(std::move(net_.hostd), std::move(jail_.hostd)).value(), Records(records_.open()),
+      : host_{GateClient(Fd()), Workers::make({std::move(net_.hostd), std::move(storage_.hostd), std::move(jail_.hostd)}).value(), Records(records_.open()),
               Journal(journal_.open()), Audit::open(audit_.open()).value(),
               read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())), {}, {}, {}} {
     host_.state.header = test::empty_state().header;
@@ -57,7 +57,7 @@ class Stage {
   // Tasks that have come since the last call, by their lines.
   std::vector<std::string> tasks() {
     std::vector<std::string> lines;
-    for (const Ends* ends : {&net_, &jail_}) {
+    for (const Ends* ends : {&net_, &storage_, &jail_}) {
       std::vector<std::uint8_t> bytes(wire::kMaxPacket);
       while (true) {
         const ssize_t got = recv(ends->worker.get(), bytes.data(), bytes.size(), 0);
@@ -105,7 +105,7 @@ class Stage {
 
  private:
   test::Directory records_, journal_, audit_;
-  Ends net_, jail_;
+  Ends net_, storage_, jail_;
   Host host_;
   std::unique_ptr<Execution> execution_;
   std::map<std::string, wire::Task> waiting_;

@@ -1,4 +1,4 @@
-// A double of mvm-net and mvm-jail for tests of the supervisor, never installed: fake_worker net|jail DIRECTORY.
+// A double of mvm-net, mvm-storage and mvm-jail for tests of the supervisor, never installed: fake_worker net|storage|jail DIRECTORY.
 // Its kernel is a directory that outlives it, one file a thing: `bridge.3`, `rule.3`, `tap.3.5`, `cgroup.acme.p.i-...`,
 // `jail.acme.p.i-...` (whose content is its state). It refuses what a real kernel could not do, and notes it in `violations`:
 // a plan that was verified must never ask for that. Tests steer it by files: `fail.THING` makes each make and move of it
@@ -53,7 +53,7 @@ std::string dotted(const Subject& subject) {
 
 std::string thing(const wire::Task& task) {
   const std::string word(lang::row(task.statement.word).name);
-  if (self == lang::Worker::kJail) return word + "." + dotted(task.statement.subject);
+  if (self != lang::Worker::kNet) return word + "." + dotted(task.statement.subject);
   const std::string net = word + "." + std::to_string(task.place.net);
   return task.statement.word == lang::Word::kTap ? net + "." + std::to_string(task.place.slot) : net;
 }
@@ -78,6 +78,13 @@ Status make(const wire::Task& task) {
     if (!exists("cgroup." + subject)) return forward(violation("a jail without a cgroup: " + name));
     if (!exists("tap." + net + "." + std::to_string(task.place.slot))) return forward(violation("a jail without a tap: " + name));
     if (task.place.uid < 65536) return forward(violation("a jail of a system's uid: " + name));
+    const bool wants_data = (task.place.drives & wire::kDataDrive) != 0;
+    if (wants_data != exists("volume." + subject)) return forward(violation("a jail with other drives than there are: " + name));
+    if (wants_data && !exists("luksOpen." + subject)) return forward(violation("a jail whose volume is not open: " + name));
+  }
+  if (task.statement.word == lang::Word::kLuksOpen) {
+    if (!exists("volume." + subject)) return forward(violation("open a volume that is not there: " + name));
+    write_file("volume." + subject, "opened");
   }
   write_file(name, task.statement.word == lang::Word::kJail ? "0" : "");
   return {};
@@ -89,6 +96,12 @@ Status unmake(const wire::Task& task) {
   if (task.statement.word == lang::Word::kBridge && any_with("tap." + net + ".")) return forward(violation("a bridge with taps: " + name));
   if (task.statement.word == lang::Word::kCgroup && exists("jail." + dotted(task.statement.subject))) {
     return forward(violation("a cgroup with a jail: " + name));
+  }
+  if (task.statement.word == lang::Word::kVolume && exists("luksOpen." + dotted(task.statement.subject))) {
+    return forward(violation("destroy a volume that is open: " + name));
+  }
+  if (task.statement.word == lang::Word::kLuksOpen && exists("jail." + dotted(task.statement.subject))) {
+    return forward(violation("close a volume that a jail has: " + name));
   }
   unlink(path(name).c_str());
   return {};
@@ -127,6 +140,7 @@ std::optional<wire::Item> item_of(const std::string& name) {
     return item;
   }
   if (parts.size() != 4) return std::nullopt;
+  if (item.word == lang::Word::kVolume) item.alive = content(name) == "opened";
   item.subject = instance_subject(*Name::from(parts[1]), *Name::from(parts[2]), *InstanceId::from(parts[3]));
   if (item.word == lang::Word::kJail) item.state = content(name) == "1" ? lang::kWarm : lang::kRunning;
   return item;
@@ -188,7 +202,8 @@ void answer_task(const wire::Task& task) {
 int main(int argc, char** argv) {
   using namespace mvm;
   if (argc != 3) return 64;
-  self = std::string(argv[1]) == "net" ? lang::Worker::kNet : lang::Worker::kJail;
+  const std::string name = argv[1];
+  self = name == "net" ? lang::Worker::kNet : name == "storage" ? lang::Worker::kStorage : lang::Worker::kJail;
   directory = argv[2];
   std::vector<std::uint8_t> buffer(wire::kMaxPacket);
   while (true) {

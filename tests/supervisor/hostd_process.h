@@ -94,7 +94,7 @@ class HostdProcess : public HostdClient {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(kernel())) {
       const std::string name = entry.path().filename();
-      for (const char* word : {"bridge.", "rule.", "tap.", "cgroup.", "jail."}) {
+      for (const char* word : {"bridge.", "rule.", "tap.", "cgroup.", "jail.", "volume.", "luksOpen."}) {
         if (name.starts_with(word)) names.push_back(name);
       }
     }

@@ -180,7 +180,7 @@ TEST_F(Refusal, OfAStatementThatNoWorkerOfThisHostRuns) {
   config.digests[0] = *parse_digest(kImage);
   lines.insert(lines.begin() + 3, config);
   const Reply reply = hostd.submit(plan_text(before, lines, wanted), wanted);
-  expect_refused(reply, Rule::kPolicy, "not supported by this host: it has no worker `storage`");
+  expect_refused(reply, Rule::kPolicy, "not supported by this host: its worker `storage` does not do this");
   EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.line, 0u);
   EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.statement.find("+ config acme/workers/i-00000001"), std::string::npos);
 }

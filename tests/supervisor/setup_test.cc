@@ -1,5 +1,5 @@
 // setup() of the tests' build of hostd: PREFIX GATE WORKER OWN-USER AGENT-USER BOOT-ID. Everything lives below PREFIX; the workers
-// of net and jail are doubles (fake_worker.cc) whose kernel is the directory PREFIX/kernel.
+// the workers that hold power are doubles (fake_worker.cc) whose kernel is the directory PREFIX/kernel.
 #include "broker/supervisor/setup.h"
 
 #include <cstdio>
@@ -17,7 +17,7 @@ constexpr sandbox::Grants double_of(std::string_view process) {
   grants.user = "root";
   return grants;
 }
-constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeJail = double_of("jail");
+constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeStorage = double_of("storage"), kFakeJail = double_of("jail");
 
 }  // namespace
 
@@ -36,9 +36,10 @@ Setup setup(int argc, char** argv) {
           .agent_user = argv[5],
           .own_user = argv[4],
           .grants = grants::kSupervisor,
-          .gate = {grants::kGate, "nobody", argv[2], {}},
-          .net = {kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}},
-          .jail = {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}}};
+          .gate = {grants::kGate, "nobody", argv[2], {}, {}, {}},
+          .workers = {{{kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}, {}, {}},
+                       {kFakeStorage, "root", argv[3], {"storage", prefix + "/kernel"}, {}, {}},
+                       {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}, {}, {}}}}};
 }
 
 }  // namespace mvm::supervisor

@@ -28,10 +28,10 @@ struct Pair {
   Fd ours, theirs;
 };
 
-class TwoWorkers : public testing::Test {
+class ThreeWorkers : public testing::Test {
  protected:
-  Pair net, jail;
-  Workers workers = Workers::make(std::move(net.ours), std::move(jail.ours)).value();
+  Pair net, storage, jail;
+  Workers workers = Workers::make({std::move(net.ours), std::move(storage.ours), std::move(jail.ours)}).value();
 };
 
 wire::Answer answer_of(std::uint64_t seq, std::vector<wire::Item> items = {}) {
@@ -49,14 +49,15 @@ wire::Answer event_of(std::uint32_t id) {
   return event;
 }
 
-TEST_F(TwoWorkers, AreGivenANumberForEachTask) {
+TEST_F(ThreeWorkers, AreGivenANumberForEachTask) {
   EXPECT_EQ(workers.send(Worker::kNet, {}).value(), 1u);
   EXPECT_EQ(workers.send(Worker::kJail, {}).value(), 2u);
-  EXPECT_EQ(workers.send(Worker::kStorage, {}).error().code, Errc::kUnsupported);
+  EXPECT_EQ(workers.send(Worker::kStorage, {}).value(), 3u);
+  EXPECT_EQ(workers.send(Worker::kSnapshot, {}).error().code, Errc::kUnsupported);
 }
 
 // More than the channel holds: none is lost, none comes twice, and hostd does not wait.
-TEST_F(TwoWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
+TEST_F(ThreeWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
   constexpr std::uint64_t kTasks = 1000;
   for (std::uint64_t i = 0; i < kTasks; ++i) ASSERT_TRUE(workers.send(Worker::kNet, {}));
   std::uint64_t read = 0;
@@ -77,7 +78,7 @@ TEST_F(TwoWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
   EXPECT_EQ(read, kTasks + 1);
 }
 
-TEST_F(TwoWorkers, AnswerInTheirTimeAndEventsAreKept) {
+TEST_F(ThreeWorkers, AnswerInTheirTimeAndEventsAreKept) {
   EXPECT_FALSE(workers.receive(Worker::kJail).value());
   jail.say(event_of(1));
   jail.say(answer_of(7));
@@ -86,16 +87,18 @@ TEST_F(TwoWorkers, AnswerInTheirTimeAndEventsAreKept) {
   EXPECT_TRUE(workers.take_ended().empty());
 }
 
-TEST_F(TwoWorkers, AreNotBelievedInAnothersName) {
+TEST_F(ThreeWorkers, AreNotBelievedInAnothersName) {
   net.say(event_of(1));
   EXPECT_EQ(workers.receive(Worker::kNet).error().code, Errc::kMalformed) << "net knows of no microVM";
   net.say(answer_of(1, {{Word::kJail, event_of(1).ended, 0, 0, true, 0}}));
   EXPECT_EQ(workers.receive(Worker::kNet).error().code, Errc::kMalformed) << "nor of a jail";
+  storage.say(event_of(1));
+  EXPECT_EQ(workers.receive(Worker::kStorage).error().code, Errc::kMalformed) << "nor does storage";
   jail.say(answer_of(1, {{Word::kTap, {}, 3, 5, true, 0}}));
   EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
 }
 
-TEST_F(TwoWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
+TEST_F(ThreeWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
   jail.say(std::vector<std::uint8_t>(100, 0xff));
   EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
   jail.say(std::vector<std::uint8_t>(wire::kMaxPacket + 1, 0));
@@ -105,7 +108,7 @@ TEST_F(TwoWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
   EXPECT_FALSE(workers.send(Worker::kNet, {}));
 }
 
-TEST_F(TwoWorkers, GiveTheWholeOfAnAnswerInParts) {
+TEST_F(ThreeWorkers, GiveTheWholeOfAnAnswerInParts) {
   std::thread worker([&] {
     std::vector<std::uint8_t> bytes(wire::kMaxPacket);
     EXPECT_GT(recv(net.theirs.get(), bytes.data(), bytes.size(), 0), 0);
@@ -122,7 +125,7 @@ TEST_F(TwoWorkers, GiveTheWholeOfAnAnswerInParts) {
   EXPECT_EQ(answer->items[1].slot, 6u);
 }
 
-TEST_F(TwoWorkers, AreNotHeardOutForEver) {
+TEST_F(ThreeWorkers, AreNotHeardOutForEver) {
   std::thread worker([&] {
     wire::Answer answer = answer_of(1, std::vector<wire::Item>(wire::kMaxItems, {Word::kTap, {}, 3, 5, true, 0}));
     answer.more = true;
@@ -134,7 +137,7 @@ TEST_F(TwoWorkers, AreNotHeardOutForEver) {
   EXPECT_EQ(answer.error().code, Errc::kLimit);
 }
 
-TEST_F(TwoWorkers, MayNotAnswerAnotherTaskThanTheOne) {
+TEST_F(ThreeWorkers, MayNotAnswerAnotherTaskThanTheOne) {
   net.say(answer_of(9));
   EXPECT_EQ(workers.call(Worker::kNet, {}).error().code, Errc::kMalformed);
 }

@@ -1,4 +1,4 @@
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 #include "base/owned.h"
 
-namespace mvm::jail {
+namespace mvm {
 namespace {
 
 using Directory = Owned<DIR, &closedir>;
@@ -25,31 +25,6 @@ Result<Fd> resolved(int directory, const std::string& path, std::uint64_t flags,
   const int saved = errno;
   if (fd < 0) return fail_errno(saved, "openat2", path);
   return Fd(static_cast<int>(fd));
-}
-
-// The names in an open directory, without . and ..; the descriptor stays the caller's.
-Result<std::vector<std::string>> names_in(int directory) {
-  const int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const int open_errno = errno;
-  if (own < 0) return fail_errno(open_errno, "open the directory");
-  Directory stream(fdopendir(own));
-  const int stream_errno = errno;
-  if (stream == nullptr) {
-    close(own);
-    return fail_errno(stream_errno, "fdopendir");
-  }
-  std::vector<std::string> names;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = readdir(stream.get());
-    const int read_errno = errno;
-    if (entry == nullptr) {
-      if (read_errno != 0) return fail_errno(read_errno, "readdir");
-      return names;
-    }
-    const std::string_view name(entry->d_name);
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
 }
 
 // One level of the walk: a directory that is open, and what was seen in it and is still to go.
@@ -148,10 +123,34 @@ Result<Fd> make_directories(int directory, std::span<const std::string> names) {
     const int read = fstat(next->get(), &info);
     const int stat_errno = errno;
     if (read != 0) return fail_errno(stat_errno, "fstat", name);
-    if (info.st_uid != 0 || (info.st_mode & 022) != 0) return fail(Errc::kDenied, "use a directory that is not root's alone", name);
+    if (info.st_uid != geteuid() || (info.st_mode & 022) != 0) return fail(Errc::kDenied, "use a directory that is not our own alone", name);
     last = std::move(*next);
   }
   return last;
+}
+
+Result<std::vector<std::string>> names_in(int directory) {
+  const int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int open_errno = errno;
+  if (own < 0) return fail_errno(open_errno, "open the directory");
+  Directory stream(fdopendir(own));
+  const int stream_errno = errno;
+  if (stream == nullptr) {
+    close(own);
+    return fail_errno(stream_errno, "fdopendir");
+  }
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(stream.get());
+    const int read_errno = errno;
+    if (entry == nullptr) {
+      if (read_errno != 0) return fail_errno(read_errno, "readdir");
+      return names;
+    }
+    const std::string_view name(entry->d_name);
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
 }
 
 Result<std::string> read_all(int file, std::size_t most) {
@@ -206,4 +205,4 @@ void prune(int directory, std::span<const std::string> names) {
   }
 }
 
-}  // namespace mvm::jail
+}  // namespace mvm

@@ -1,6 +1,6 @@
 // Files and directories, opened only below a directory that is held, and never through a symlink (openat2(2)). What is in
 // a jail was left by a VMM that may be hostile, so nothing here trusts a name twice.
-// Owns nothing. Proven by: tests/jail/beneath_test.cc.
+// Owns nothing. Proven by: tests/beneath/beneath_test.cc.
 #pragma once
 
 #include <sys/types.h>
@@ -10,11 +10,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
 
-namespace mvm::jail {
+namespace mvm {
 
 enum class Mounts : std::uint8_t {
   kStay,   // a mount point on the way is an error
@@ -26,9 +27,12 @@ enum class Mounts : std::uint8_t {
 // The same for a path from the root, which may cross mounts. kDenied: the path is not absolute.
 [[nodiscard]] Result<Fd> open_absolute(const std::string& path, std::uint64_t flags);
 
-// Makes what is missing of `names`, one below the other, 0700, and opens the last. kDenied: one that was there is not root's.
+// Makes what is missing of `names`, one below the other, 0700, and opens the last. kDenied: one that was there is not
+// our user's alone.
 [[nodiscard]] Result<Fd> make_directories(int directory, std::span<const std::string> names);
 
+// The names in an open directory, without . and ..; the descriptor stays the caller's.
+[[nodiscard]] Result<std::vector<std::string>> names_in(int directory);
 // At most `most` bytes; kLimit where there is more.
 [[nodiscard]] Result<std::string> read_all(int file, std::size_t most);
 [[nodiscard]] Result<std::string> read_file(int directory, const std::string& path, std::size_t most);
@@ -43,4 +47,4 @@ inline constexpr std::size_t kMaxOpenLevels = 16;
 // Removes the directories a/b/c, then a/b, then a, as far as they are empty.
 void prune(int directory, std::span<const std::string> names);
 
-}  // namespace mvm::jail
+}  // namespace mvm

@@ -1,4 +1,4 @@
-#include "broker/jail/beneath.h"
+#include "broker/beneath/beneath.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace mvm::jail {
+namespace mvm {
 namespace {
 
 namespace fs = std::filesystem;
@@ -131,4 +131,4 @@ TEST_F(Beneath, PrunesAsFarAsEmpty) {
 }
 
 }  // namespace
-}  // namespace mvm::jail
+}  // namespace mvm

@@ -1,0 +1,105 @@
+#include "broker/storage/executor.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/derived.h"
+
+namespace mvm::storage {
+namespace {
+
+using lang::Word;
+
+Status make_volume(Host& host, const wire::Task& task) {
+  const lang::VolumeView volume = lang::volume_view(task.statement);
+  if (volume.key_version == 0) return fail(Errc::kUnsupported, "make a volume without a key", to_string(task.statement.subject));
+  const auto key = host.keys.key_of(task);
+  if (!key) return forward(key.error());
+  return host.volumes.format(task.statement.subject, volume.mib, *key);
+}
+
+// A volume that is open is not destroyed: V2 has it closed before, and so has recovery.
+Status unmake_volume(Host& host, const wire::Task& task) {
+  const auto open = host.devices.find(data_device_name(task.statement.subject));
+  if (open) return fail(Errc::kBusy, "destroy a volume that is open", to_string(task.statement.subject));
+  if (open.error().code != Errc::kNotFound) return forward(open.error());
+  return host.volumes.destroy(task.statement.subject);
+}
+
+Status find_volumes(const Host& host, Items& items) {
+  const auto volumes = host.volumes.list();
+  if (!volumes) return forward(volumes.error());
+  for (const FoundVolume& each : *volumes) items.push_back({.word = Word::kVolume, .subject = each.instance, .alive = each.use == Use::kOpened});
+  return {};
+}
+
+Status make_open(Host& host, const wire::Task& task) {
+  const auto key = host.keys.key_of(task);
+  if (!key) return forward(key.error());
+  return host.open_volumes().open(task.statement.subject, *key);
+}
+
+Status unmake_open(Host& host, const wire::Task& task) { return host.open_volumes().close(task.statement.subject); }
+
+Status find_open(const Host& host, Items& items) {
+  const auto open = host.open_volumes().list();
+  if (!open) return forward(open.error());
+  for (const FoundOpen& each : *open) items.push_back({.word = Word::kLuksOpen, .subject = each.instance, .alive = each.whole});
+  return {};
+}
+
+constexpr std::array kExecutors = {
+    Executor{Word::kVolume, make_volume, unmake_volume, find_volumes},
+    Executor{Word::kLuksOpen, make_open, unmake_open, find_open},
+};
+
+Status change(Host& host, const wire::Task& task) {
+  const auto found = std::ranges::find(kExecutors, task.statement.word, &Executor::word);
+  if (found == kExecutors.end()) return fail(Errc::kUnsupported, "run a statement that is not the storage worker's");
+  if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
+  if (task.op == wire::Op::kMake) return found->make(host, task);
+  if (task.op == wire::Op::kUnmake) return found->unmake(host, task);
+  return fail(Errc::kUnsupported, "move what does not move");
+}
+
+Result<Items> inventory(const Host& host) {
+  Items items;
+  for (const Executor& executor : kExecutors) {
+    if (auto found = executor.find(host, items); !found) return forward(found.error());
+  }
+  return items;
+}
+
+wire::Answer answer(std::uint64_t seq, Status status) {
+  wire::Answer made;
+  made.seq = seq;
+  made.ok = status.has_value();
+  if (!status) made.error = std::move(status.error());
+  return made;
+}
+
+}  // namespace
+
+std::vector<wire::Answer> dispatch(Host& host, const wire::Task& task) {
+  if (task.op == wire::Op::kOffer) {
+    wire::Answer offer = answer(task.seq, {});
+    offer.offer = host.session.public_key();
+    return {std::move(offer)};
+  }
+  if (task.op != wire::Op::kInventory) return {answer(task.seq, change(host, task))};
+  const auto items = inventory(host);
+  if (!items) return {answer(task.seq, forward(items.error()))};
+  std::vector<wire::Answer> pages;
+  std::size_t at = 0;
+  do {
+    wire::Answer page = answer(task.seq, {});
+    const std::size_t end = std::min(items->size(), at + wire::kMaxItems);
+    page.items.assign(items->begin() + static_cast<std::ptrdiff_t>(at), items->begin() + static_cast<std::ptrdiff_t>(end));
+    page.more = end < items->size();
+    pages.push_back(std::move(page));
+    at = end;
+  } while (at < items->size());
+  return pages;
+}
+
+}  // namespace mvm::storage

@@ -1,0 +1,29 @@
+// Where a statement's key comes from. A key is had for one task, used, and gone with the Secret that holds it.
+#pragma once
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "schemas/worker.h"
+#include "sealing/seal.h"
+
+namespace mvm::storage {
+
+class KeySource {
+ public:
+  virtual ~KeySource() = default;
+  // The key that the task's statement names. kDenied: it is not with the task.
+  [[nodiscard]] virtual Result<Secret> key_of(const wire::Task& task) = 0;
+};
+
+// From the envelope that came with the task, opened with this start's own key. What it has to be an envelope of, the statement and its
+// place say: a key of another tenant, version, generation or node is none. Nothing of it is kept.
+class SealedKeys : public KeySource {
+ public:
+  explicit SealedKeys(const sealing::Session& session) : session_(session) {}
+  [[nodiscard]] Result<Secret> key_of(const wire::Task& task) override;
+
+ private:
+  const sealing::Session& session_;
+};
+
+}  // namespace mvm::storage

@@ -1,0 +1,155 @@
+#include "broker/storage/open_volumes.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <sstream>
+
+#include "base/derived.h"
+#include "broker/beneath/beneath.h"
+#include "broker/storage/keyring.h"
+
+namespace mvm::storage {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// As libcryptsetup names them, so that `cryptsetup status` and `close` know what they see.
+constexpr std::string_view kUuidPrefix = "CRYPT-LUKS2-";
+constexpr const char* kCrypt = "crypt";
+constexpr std::size_t kMaxMounts = 4 << 20;
+
+std::string device_uuid(std::string luks_uuid, const std::string& name) {
+  std::erase(luks_uuid, '-');
+  return std::string(kUuidPrefix) + luks_uuid + "-" + name;
+}
+
+bool is_our_uuid(std::string_view uuid, std::string_view name) { return uuid.starts_with(kUuidPrefix) && uuid.ends_with("-" + std::string(name)); }
+
+std::string key_name(const std::string& luks_uuid) { return "cryptsetup:" + luks_uuid + "-d0"; }
+
+// Documentation/admin-guide/device-mapper/dm-crypt.rst
+Target crypt_target(const UnlockedVolume& volume, const Loop& loop, std::uint64_t mib) {
+  return {mib * ((1 << 20) / kSector), kCrypt,
+          std::string(kLuksCipher) + " :" + std::to_string(kVolumeKeyBytes) + ":logon:" + key_name(volume.uuid) + " 0 " + loop.device() + " " +
+              std::to_string(kLuksHeaderBytes / kSector) + " 1 sector_size:" + std::to_string(kLuksSectorBytes)};
+}
+
+// The loop device that a dm-crypt table stands on.
+std::optional<unsigned> loop_of(const Target& table) {
+  std::istringstream words(table.parameters);
+  std::string cipher, key, iv, device;
+  words >> cipher >> key >> iv >> device;
+  const std::string major = std::to_string(kLoopMajor) + ":";
+  if (table.type != kCrypt || !device.starts_with(major)) return std::nullopt;
+  unsigned number = 0;
+  const char* const end = device.data() + device.size();
+  const auto read = std::from_chars(device.data() + major.size(), end, number);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+}
+
+void pause() {
+  const timespec moment{0, 5'000'000};
+  (void)nanosleep(&moment, nullptr);
+}
+
+std::string number_of(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
+
+}  // namespace
+
+Status OpenVolumes::open(const Subject& instance, const Secret& key) const {
+  const auto file = volumes_.open(instance);
+  if (!file) return forward(file.error());
+  const auto mib = data_mib(file->get());
+  if (!mib) return forward(mib.error());
+  auto volume = unlock_luks(file->get(), key, arena_);
+  if (!volume) return forward(volume.error());
+  if (auto marked = volumes_.mark_opened(instance); !marked) return marked;
+  const auto loop = loops_.attach(file->get(), Writes::kAllowed);
+  if (!loop) return forward(loop.error());
+  const auto in_kernel = KernelKey::add(key_name(volume->uuid), volume->volume_key);
+  volume->volume_key.wipe();
+  if (!in_kernel) return forward(in_kernel.error());
+  const std::string name = data_device_name(instance);
+  const auto device = devices_.make({name, device_uuid(volume->uuid, name), crypt_target(*volume, *loop, *mib), Writes::kAllowed});
+  return device ? Status{} : forward(device.error());
+}
+
+Result<FoundOpen> OpenVolumes::look_at(const Subject& instance, const std::string& name) const {
+  const auto device = devices_.find(name);
+  if (!device) return forward(device.error());
+  if (!is_our_uuid(device->uuid, name)) return fail(Errc::kDenied, "take a device for one of ours that is not", name);
+  FoundOpen found{instance, false};
+  const auto table = devices_.table(name);
+  const auto loop = table ? loop_of(*table) : std::nullopt;
+  if (!loop || !device->live) return found;  // a part of one
+  const auto backing = loops_.backing(*loop);
+  const auto file = volumes_.open(instance);
+  if (!backing || !file) return found;
+  const auto ours = identity_of(file->get());
+  found.whole = ours && *ours == *backing;
+  return found;
+}
+
+Status OpenVolumes::close(const Subject& instance) const {
+  const std::string name = data_device_name(instance);
+  const auto found = look_at(instance, name);
+  const bool nothing_of_ours = !found && (found.error().code == Errc::kNotFound || found.error().code == Errc::kDenied);
+  if (nothing_of_ours) return {};
+  if (!found) return forward(found.error());
+  const auto until = Clock::now() + kCloseTime;
+  for (;;) {
+    auto gone = devices_.remove(name);
+    if (gone || gone.error().code != Errc::kBusy) return gone;
+    if (Clock::now() < until) {
+      pause();
+      continue;
+    }
+    const auto device = devices_.find(name);
+    if (!device) return device.error().code == Errc::kNotFound ? Status{} : forward(device.error());
+    const std::string times = "it is open " + std::to_string(device->open_count) + " times";
+    return fail(Errc::kBusy, "close the volume: " + times + who_holds(device->number), name);
+  }
+}
+
+Result<std::vector<FoundOpen>> OpenVolumes::list() const {
+  const auto names = devices_.names();
+  if (!names) return forward(names.error());
+  std::vector<FoundOpen> all;
+  for (const std::string& name : *names) {
+    const auto instance = instance_of_data_device(name);
+    if (!instance) continue;
+    const auto found = look_at(*instance, name);
+    if (found) all.push_back(*found);
+    else if (found.error().code != Errc::kNotFound && found.error().code != Errc::kDenied) return forward(found.error());
+  }
+  return all;
+}
+
+std::string who_holds(dev_t device) {
+  std::string who;
+  const std::string number = number_of(device);
+  const auto holders = open_absolute("/sys/dev/block", O_RDONLY | O_DIRECTORY);
+  if (holders) {
+    // /sys/dev/block/M:N is a link to the device's own directory, and that is what is wanted.
+    const Fd directory(openat(holders->get(), (number + "/holders").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto names = directory.valid() ? names_in(directory.get()) : Result<std::vector<std::string>>(std::vector<std::string>{});
+    for (const std::string& name : names.value_or(std::vector<std::string>{})) who += "; " + name + " stands on it";
+  }
+  const Fd mounts(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+  const auto text = mounts.valid() ? read_all(mounts.get(), kMaxMounts) : Result<std::string>(std::string());
+  std::istringstream lines(text.value_or(std::string()));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string id, parent, of, root, where;
+    words >> id >> parent >> of >> root >> where;
+    if (of == number) who += "; mounted at " + where;
+  }
+  return who;
+}
+
+}  // namespace mvm::storage

@@ -1,0 +1,195 @@
+#include "broker/storage/volumes.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "base/derived.h"
+#include "broker/beneath/beneath.h"
+#include "broker/storage/luks.h"
+
+namespace mvm::storage {
+namespace {
+
+constexpr std::uint64_t kMib = 1 << 20;
+constexpr std::string_view kOpenedSuffix = ".luks", kFreshSuffix = ".new";
+
+std::vector<std::string> above(const Subject& instance) {
+  return {std::string(instance.tenant.view()), std::string(instance.pool.view())};
+}
+
+std::string file_name(const Subject& instance, std::string_view suffix) { return to_string(instance.instance) + std::string(suffix); }
+
+Status sync(int fd, const std::string& on) {
+  if (fsync(fd) == 0) return {};
+  return fail_errno(errno, "sync", on);
+}
+
+// An entry outlives a power cut when its directory is synced; so does a directory that was made for it.
+Status sync_directories(int root, const Subject& instance) {
+  const std::string tenant(instance.tenant.view());
+  for (const std::string& path : {tenant + "/" + std::string(instance.pool.view()), tenant, std::string(".")}) {
+    const auto directory = open_beneath(root, path, O_RDONLY | O_DIRECTORY);
+    if (!directory) return forward(directory.error());
+    if (auto synced = sync(directory->get(), path); !synced) return synced;
+  }
+  return {};
+}
+
+Result<Fd> open_pool(int root, const Subject& instance) {
+  auto pool = open_beneath(root, std::string(instance.tenant.view()) + "/" + std::string(instance.pool.view()), O_RDONLY | O_DIRECTORY);
+  if (!pool && pool.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "find the volume", to_string(instance));
+  return pool;
+}
+
+Result<Fd> open_file(int pool, const std::string& name) {
+  auto file = open_beneath(pool, name, O_RDWR | O_NOFOLLOW);
+  if (!file && file.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "find the volume", name);
+  if (!file) return file;
+  struct stat info {};
+  if (fstat(file->get(), &info) != 0) return fail_errno(errno, "fstat", name);
+  if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077) != 0 || info.st_nlink != 1) {
+    return fail(Errc::kDenied, "use a volume that is not a file of our own", name);
+  }
+  return file;
+}
+
+// In place, so that what was there is gone from the disk as far as the file system and the disk write in place.
+Status overwrite_header(int file, const std::string& name) {
+  static constexpr std::array<char, 64 << 10> kZeros{};
+  struct stat info {};
+  if (fstat(file, &info) != 0) return fail_errno(errno, "fstat", name);
+  const std::uint64_t end = std::min<std::uint64_t>(kLuksHeaderBytes, static_cast<std::uint64_t>(info.st_size));
+  for (std::uint64_t at = 0; at < end;) {
+    const ssize_t wrote = pwrite(file, kZeros.data(), std::min<std::uint64_t>(kZeros.size(), end - at), static_cast<off_t>(at));
+    const int saved = errno;
+    if (wrote < 0) return fail_errno(saved, "overwrite the keyslots", name);
+    at += static_cast<std::uint64_t>(wrote);
+  }
+  return sync(file, name);
+}
+
+Status remove(int pool, const std::string& name) {
+  const auto file = open_file(pool, name);
+  if (!file && file.error().code == Errc::kNotFound) return {};
+  if (!file) return forward(file.error());
+  if (auto wiped = overwrite_header(file->get(), name); !wiped) return wiped;
+  struct stat info {};
+  if (fstat(file->get(), &info) != 0) return fail_errno(errno, "fstat", name);
+  // Given back at once, whoever else may have the file open, and discarded on the disk below where its file system does that.
+  if (info.st_size != 0 && fallocate(file->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, info.st_size) != 0 && errno != EOPNOTSUPP) {
+    return fail_errno(errno, "free the volume's blocks", name);
+  }
+  if (unlinkat(pool, name.c_str(), 0) != 0) return fail_errno(errno, "remove the volume", name);
+  return sync(pool, name);
+}
+
+std::optional<FoundVolume> read_name(const Name& tenant, const Name& pool, std::string_view name) {
+  const Use use = name.ends_with(kOpenedSuffix) ? Use::kOpened : Use::kNever;
+  const std::string_view suffix = use == Use::kOpened ? kOpenedSuffix : kFreshSuffix;
+  if (!name.ends_with(suffix)) return std::nullopt;
+  const auto id = InstanceId::from(name.substr(0, name.size() - suffix.size()));
+  if (!id) return std::nullopt;
+  return FoundVolume{instance_subject(tenant, pool, *id), use};
+}
+
+}  // namespace
+
+Result<std::uint64_t> data_mib(int file) {
+  struct stat info {};
+  const int read = fstat(file, &info);
+  const int saved = errno;
+  if (read != 0) return fail_errno(saved, "fstat");
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size < kLuksHeaderBytes + kMib || size % kMib != 0) return fail(Errc::kCorrupt, "take a volume whose file has another size");
+  return (size - kLuksHeaderBytes) / kMib;
+}
+
+Status Volumes::format(const Subject& instance, std::uint64_t mib, const Secret& key) const {
+  const auto names = above(instance);
+  const auto pool = make_directories(directory_.get(), names);
+  if (!pool) return forward(pool.error());
+  const std::string name = file_name(instance, kFreshSuffix);
+  if (faccessat(pool->get(), file_name(instance, kOpenedSuffix).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    return fail(Errc::kExists, "format a volume that is there", to_string(instance));
+  }
+  const Fd file(openat(pool->get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const int saved = errno;
+  if (!file.valid() && saved == EEXIST) return fail(Errc::kExists, "format a volume that is there", to_string(instance));
+  if (!file.valid()) return fail_errno(saved, "create", name);
+  const auto made = [&]() -> Status {
+    if (ftruncate(file.get(), static_cast<off_t>(kLuksHeaderBytes + mib * kMib)) != 0) return fail_errno(errno, "size the volume", name);
+    if (auto formatted = format_luks(file.get(), key); !formatted) return formatted;
+    if (auto synced = sync(file.get(), name); !synced) return synced;
+    return sync_directories(directory_.get(), instance);
+  }();
+  if (made) return made;
+  Error error = made.error();
+  error.on = to_string(instance);
+  if (auto gone = remove(pool->get(), name); !gone) error.tried += "; and removing it failed: " + gone.error().message();
+  prune(directory_.get(), names);
+  return forward(std::move(error));
+}
+
+Result<Fd> Volumes::open(const Subject& instance) const {
+  const auto pool = open_pool(directory_.get(), instance);
+  if (!pool) return forward(pool.error());
+  auto file = open_file(pool->get(), file_name(instance, kOpenedSuffix));
+  if (file || file.error().code != Errc::kNotFound) return file;
+  return open_file(pool->get(), file_name(instance, kFreshSuffix));
+}
+
+Status Volumes::mark_opened(const Subject& instance) const {
+  const auto pool = open_pool(directory_.get(), instance);
+  if (!pool) return forward(pool.error());
+  const std::string fresh = file_name(instance, kFreshSuffix), opened = file_name(instance, kOpenedSuffix);
+  const int renamed = renameat2(pool->get(), fresh.c_str(), pool->get(), opened.c_str(), RENAME_NOREPLACE);
+  const int saved = errno;
+  if (renamed != 0 && saved == ENOENT) return {};
+  if (renamed != 0) return fail_errno(saved, "name the volume", opened);
+  return sync(pool->get(), opened);
+}
+
+Status Volumes::destroy(const Subject& instance) const {
+  const auto pool = open_pool(directory_.get(), instance);
+  if (!pool && pool.error().code == Errc::kNotFound) return {};
+  if (!pool) return forward(pool.error());
+  for (const std::string_view suffix : {kOpenedSuffix, kFreshSuffix}) {
+    if (auto gone = remove(pool->get(), file_name(instance, suffix)); !gone) return gone;
+  }
+  prune(directory_.get(), above(instance));
+  return sync(directory_.get(), "volumes");
+}
+
+Result<std::vector<FoundVolume>> Volumes::list() const {
+  std::vector<FoundVolume> found;
+  const auto tenants = names_in(directory_.get());
+  if (!tenants) return forward(tenants.error());
+  for (const std::string& tenant_name : *tenants) {
+    const auto tenant = Name::from(tenant_name);
+    if (!tenant) continue;
+    const auto below = open_beneath(directory_.get(), tenant_name, O_RDONLY | O_DIRECTORY);
+    if (!below) return forward(below.error());
+    const auto pools = names_in(below->get());
+    if (!pools) return forward(pools.error());
+    for (const std::string& pool_name : *pools) {
+      const auto pool = Name::from(pool_name);
+      if (!pool) continue;
+      const auto files = open_beneath(below->get(), pool_name, O_RDONLY | O_DIRECTORY);
+      if (!files) return forward(files.error());
+      const auto names = names_in(files->get());
+      if (!names) return forward(names.error());
+      for (const std::string& name : *names) {
+        if (const auto volume = read_name(*tenant, *pool, name)) found.push_back(*volume);
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace mvm::storage

@@ -1,0 +1,165 @@
+// Each grant of the storage worker's taken away in turn, in the node VM, where there is a dm-crypt for it to make and open volumes.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#include <algorithm>
+
+#include "base/derived.h"
+#include "schemas/worker.h"
+#include "tests/sandbox/ablation.h"
+
+namespace mvm {
+namespace {
+
+using wire::Op;
+namespace fs = std::filesystem;
+
+Subject instance(std::uint32_t id) { return instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{id}); }
+
+class StorageHost {
+ public:
+  StorageHost() {
+    char name[] = "/var/tmp/mvm-storage-test-XXXXXX";
+    state_ = mkdtemp(name);
+    fs::permissions(state_, fs::perms(0755));
+    for (const char* each : {"/volumes", "/nodes"}) {
+      fs::create_directory(state_ + each);
+      if (chown((state_ + each).c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
+      fs::permissions(state_ + each, fs::perms(0700));
+    }
+  }
+  ~StorageHost() {
+    // Whatever a worker that was killed has left.
+    if (system("for d in $(dmsetup ls | grep -o '^mvm-data-[^[:space:]]*'); do dmsetup remove --retry $d; done") != 0) std::abort();
+    fs::remove_all(state_);
+  }
+  [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines) const {
+    static const test::Runnable executable(MVM_STORAGE_UNDER_TEST);
+    const Fd devices(open("/dev/mapper/control", O_RDWR | O_CLOEXEC)), loops(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+    return test::start_with(executable, "storage", lines, sandbox::Channel::kSeqpacket, {devices.get(), loops.get()}, {state_});
+  }
+  [[nodiscard]] std::string state() const { return state_; }
+
+ private:
+  std::string state_;
+};
+
+wire::Task task(Op op, lang::Word word, std::uint32_t id) {
+  wire::Task made;
+  made.seq = 7;
+  made.op = op;
+  if (op == Op::kInventory) return made;
+  made.statement.sign = op == Op::kMake ? lang::Sign::kAdd : lang::Sign::kRemove;
+  made.statement.word = word;
+  made.statement.subject = instance(id);
+  made.statement.key_tenant = *Name::from("acme");
+  if (word == lang::Word::kVolume) made.statement.numbers = {16, 1};
+  if (word == lang::Word::kLuksOpen) made.statement.numbers = {1};
+  return made;
+}
+
+std::optional<wire::Answer> received(const sandbox::Worker& worker) {
+  pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
+  std::vector<std::uint8_t> answer(wire::kMaxPacket);
+  if (poll(&waited, 1, 30'000) != 1) return std::nullopt;
+  const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
+  if (got <= 0) return std::nullopt;
+  auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
+  return decoded ? std::optional(*decoded) : std::nullopt;
+}
+
+std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& what) {
+  const auto packet = wire::encode(what);
+  if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
+  return received(worker);
+}
+
+// Volumes that were never opened, so many that an inventory of them needs memory, and pages.
+constexpr std::size_t kMany = 3000;
+void leave_many(const StorageHost& host) {
+  const std::string pool = host.state() + "/volumes/acme/many";
+  fs::create_directory(pool);
+  if (chown(pool.c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
+  for (std::size_t i = 0; i < kMany; ++i) {
+    char name[32];
+    std::snprintf(name, sizeof name, "/i-%08zx.new", 0x1000 + i);
+    std::ofstream(pool + name) << "half";
+  }
+}
+
+std::size_t alive_of_all(const sandbox::Worker& worker) {
+  std::size_t all = 0, alive = 0;
+  for (auto page = asked(worker, task(Op::kInventory, {}, 0)); page && page->ok; page = received(worker)) {
+    all += page->items.size();
+    for (const wire::Item& item : page->items) alive += item.alive;
+    if (!page->more) return all == kMany + 4 ? alive : 0;
+  }
+  return 0;
+}
+
+bool done(const sandbox::Worker& worker, const wire::Task& what) {
+  const auto answer = asked(worker, what);
+  if (answer && !answer->ok) std::fprintf(stderr, "%s\n", answer->error.message().c_str());
+  return answer && answer->ok;
+}
+
+// Held by a mount's like and by another device: what it says of that has come from where it may look.
+bool says_who_holds_it(const sandbox::Worker& worker) {
+  const std::string name = data_device_name(instance(1));
+  const std::string hold = "dmsetup create holder --table \"0 2048 linear $(dmsetup info -c --noheadings -o major,minor --separator : " + name + ") 0\"";
+  if (system(hold.c_str()) != 0) return false;
+  const auto answer = asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
+  if (system("dmsetup remove --retry holder") != 0) return false;
+  return answer && !answer->ok && answer->error.tried.find("stands on it") != std::string::npos;
+}
+
+bool says_where_it_is_mounted(const sandbox::Worker& worker) {
+  const std::string name = data_device_name(instance(1));
+  if (system(("dmsetup mknodes " + name + " && mke2fs -q /dev/mapper/" + name + " && mount /dev/mapper/" + name + " /mnt").c_str()) != 0) return false;
+  const auto answer = asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
+  if (system("umount /mnt") != 0) return false;
+  return answer && !answer->ok && answer->error.tried.find("mounted at /mnt") != std::string::npos;
+}
+
+bool serves(const StorageHost& host, const std::vector<seccomp::Line>& lines) {
+  auto worker = host.start(lines);
+  bool ok = done(worker, task(Op::kMake, lang::Word::kVolume, 1)) && done(worker, task(Op::kMake, lang::Word::kVolume, 2)) &&
+            done(worker, task(Op::kMake, lang::Word::kLuksOpen, 1)) && done(worker, task(Op::kMake, lang::Word::kLuksOpen, 2));
+  ok = ok && !done(worker, task(Op::kMake, lang::Word::kVolume, 1));  // it is there
+  if (ok) leave_many(host);
+  ok = ok && alive_of_all(worker) == 4;
+  fs::remove_all(host.state() + "/volumes/acme/many");
+  ok = ok && says_who_holds_it(worker) && says_where_it_is_mounted(worker);
+  for (const std::uint32_t id : {1u, 2u}) {
+    ok = ok && done(worker, task(Op::kUnmake, lang::Word::kLuksOpen, id)) && done(worker, task(Op::kUnmake, lang::Word::kVolume, id));
+  }
+  ok = ok && fs::is_empty(host.state() + "/volumes");
+  worker.channel.reset();
+  return test::ended(worker) == EX_OK && ok;
+}
+
+bool says_why_it_ends(const StorageHost& host, const std::vector<seccomp::Line>& lines) {
+  auto worker = host.start(lines);
+  return send(worker.channel.get(), "no task", 7, MSG_NOSIGNAL) == 7 && test::ended(worker) == EX_SOFTWARE;
+}
+
+bool all_of_storage(const std::vector<seccomp::Line>& lines) {
+  const StorageHost host;
+  return serves(host, lines) && says_why_it_ends(host, lines);
+}
+
+TEST(StorageGrants, AreTogetherEnough) { ASSERT_TRUE(all_of_storage(test::policy_of("storage"))); }
+
+// One test and not one a grant: the policy is in the VM only when it runs.
+TEST(StorageGrants, AreEachNeeded) {
+  const auto lines = test::policy_of("storage");
+  for (const std::size_t taken : test::grants_of("storage")) {
+    EXPECT_FALSE(all_of_storage(test::without(lines, taken))) << "nothing needs: " << lines[taken].text();
+  }
+}
+
+}  // namespace
+}  // namespace mvm

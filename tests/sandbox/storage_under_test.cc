@@ -1,0 +1,18 @@
+// mvm-storage with grants that a test gives it, and keys that anyone can work out.
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "broker/storage/worker.h"
+#include "tests/sandbox/given_grants.h"
+#include "tests/storage/fixed_keys.h"
+
+int main(int argc, char** argv) {
+  const auto grants = mvm::test::given_grants("storage");
+  // The policy came first, before what the supervisor gives it.
+  for (const int fd : {mvm::storage::kDeviceMapperFd, mvm::storage::kLoopControlFd}) {
+    if (dup2(fd + 1, fd) < 0) return 1;
+  }
+  close(mvm::storage::kLoopControlFd + 1);
+  std::_Exit(mvm::storage::run(grants.grants(), {argv + 1, static_cast<std::size_t>(argc - 1)}, mvm::storage::fixed_keys));
+}

@@ -1,0 +1,79 @@
+// Which envelope a task's key may come from.
+#include "broker/storage/key_source.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/sealing/samples.h"
+
+namespace mvm::storage {
+namespace {
+
+class SealedKey : public testing::Test {
+ protected:
+  static wire::Task opening(const char* tenant, std::uint64_t version) {
+    wire::Task task;
+    task.seq = 1;
+    task.op = wire::Op::kMake;
+    task.statement.sign = lang::Sign::kAdd;
+    task.statement.word = lang::Word::kLuksOpen;
+    task.statement.subject = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{1});
+    task.statement.key_tenant = *Name::from(tenant);
+    task.statement.numbers = {version};
+    task.place.node = *Name::from("node-7");
+    task.place.generation = 42;
+    return task;
+  }
+  [[nodiscard]] std::vector<std::uint8_t> sealed(const sealing::Label& label) const {
+    return test::sealed(session_.arena(), label, session_.public_key(), test::kTenantKey);
+  }
+  const sealing::Session session_ = sealing::Session::make(SecretArena::make().value()).value();
+  SealedKeys keys_{session_};
+};
+
+TEST_F(SealedKey, IsTheOneThatTheStatementNames) {
+  wire::Task task = opening("acme", 1);
+  task.sealed = {sealed(test::key_label(1))};
+  const auto key = keys_.key_of(task);
+  ASSERT_TRUE(key) << key.error().message();
+  EXPECT_TRUE(std::ranges::equal(key->bytes(), test::kTenantKey));
+}
+
+TEST_F(SealedKey, DoesNotComeFromAnEnvelopeOfSomethingElse) {
+  auto another = test::key_label(1);
+  wire::Task task = opening("acme", 1);
+  const auto refused = [&](const sealing::Label& label) {
+    task.sealed = {sealed(label)};
+    return keys_.key_of(task).error().code;
+  };
+  another.generation = 41;
+  EXPECT_EQ(refused(another), Errc::kDenied) << "of an older plan";
+  another = test::key_label(2);
+  EXPECT_EQ(refused(another), Errc::kDenied) << "another version";
+  another = test::key_label(1);
+  another.tenant = *Name::from("beta");
+  EXPECT_EQ(refused(another), Errc::kDenied) << "another tenant's";
+  another = test::key_label(1);
+  another.node = *Name::from("node-8");
+  EXPECT_EQ(refused(another), Errc::kDenied) << "another node's";
+}
+
+TEST_F(SealedKey, OfAnotherTenantIsNeverUsed) {
+  wire::Task task = opening("beta", 1);
+  auto beta = test::key_label(1);
+  beta.tenant = *Name::from("beta");
+  task.sealed = {sealed(beta)};
+  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied);
+}
+
+TEST_F(SealedKey, HasToComeWithItsStatement) {
+  wire::Task task = opening("acme", 1);
+  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied);
+  task.sealed = {sealed(test::key_label(1)), sealed(test::key_label(1))};
+  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied);
+  const auto other = sealing::Session::make(SecretArena::make().value()).value();
+  task.sealed = {test::sealed(session_.arena(), test::key_label(1), other.public_key(), test::kTenantKey)};
+  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied) << "sealed to another start";
+}
+
+}  // namespace
+}  // namespace mvm::storage

@@ -1,0 +1,164 @@
+// Volumes opened and closed on real dm-crypt: device-mapper, loop devices, the kernel's keyring. Runs in the node VM.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include "tests/storage/storage_fixture.h"
+
+namespace mvm::storage {
+namespace {
+
+class OpenedVolumes : public StorageFixture {
+ protected:
+  void SetUp() override {
+    StorageFixture::SetUp();
+    ASSERT_EQ(system("modprobe -a loop dm_mod dm_crypt algif_skcipher"), 0);
+    devices_.emplace(Fd(open("/dev/mapper/control", O_RDWR | O_CLOEXEC)));
+    loops_.emplace(Fd(open("/dev/loop-control", O_RDWR | O_CLOEXEC)), directory("nodes"));
+    volumes_.emplace(directory("volumes"));
+    ASSERT_TRUE(volumes_->format(instance_, 16, key_));
+  }
+  void TearDown() override {
+    if (devices_) (void)devices_->remove(name_);
+    EXPECT_TRUE(without_loops());
+    StorageFixture::TearDown();
+  }
+  [[nodiscard]] OpenVolumes open_volumes() const { return {*devices_, *loops_, *volumes_, arena_}; }
+  [[nodiscard]] Fd node() const {
+    const std::string path = state_ + "/nodes/data";
+    fs::remove(path);
+    EXPECT_EQ(mknod(path.c_str(), S_IFBLK | 0600, devices_->find(name_)->number), 0);
+    return Fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  }
+  [[nodiscard]] std::string loops_of_ours() const {
+    std::string found;
+    for (const auto& entry : fs::directory_iterator("/sys/devices/virtual/block")) {
+      std::ifstream file(entry.path() / "loop/backing_file");
+      std::string line;
+      if (std::getline(file, line) && line.find(state_) != std::string::npos) found += entry.path().filename().string() + " ";
+    }
+    return found;
+  }
+
+  // A loop device clears itself when the last has closed it, and that may be udev, which looks at every new one.
+  [[nodiscard]] bool without_loops() const {
+    for (int i = 0; i < 200 && !loops_of_ours().empty(); ++i) usleep(20'000);
+    return loops_of_ours().empty();
+  }
+
+  const Secret key_ = key_of_bytes(arena_, 7);
+  const std::string name_ = data_device_name(instance_);
+  std::optional<DeviceMapper> devices_;
+  std::optional<Loops> loops_;
+  std::optional<Volumes> volumes_;
+};
+
+TEST_F(OpenedVolumes, ShowWhatIsWrittenOnlyThroughTheDevice) {
+  const auto opened = open_volumes().open(instance_, key_);
+  ASSERT_TRUE(opened) << opened.error().message();
+  const std::string canary = "a canary that the guest wrote", loops = loops_of_ours();
+  std::ifstream direct("/sys/devices/virtual/block/" + loops.substr(0, loops.find(' ')) + "/loop/dio");
+  EXPECT_EQ(direct.get(), '1') << "loop I/O is direct";
+  {
+    const Fd data = node();
+    std::uint64_t size = 0;
+    ASSERT_EQ(ioctl(data.get(), BLKGETSIZE64, &size), 0);
+    EXPECT_EQ(size, 16u << 20);
+    ASSERT_EQ(pwrite(data.get(), canary.data(), canary.size(), 8192), static_cast<ssize_t>(canary.size()));
+    ASSERT_EQ(fsync(data.get()), 0);
+  }
+  ASSERT_TRUE(open_volumes().close(instance_));
+  EXPECT_EQ(devices_->find(name_).error().code, Errc::kNotFound);
+  EXPECT_TRUE(without_loops()) << "a loop device clears itself";
+  std::ifstream file(file_path(), std::ios::binary);
+  const std::string raw{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(raw.find(canary), std::string::npos);
+  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  std::string read(canary.size(), ' ');
+  ASSERT_EQ(pread(node().get(), read.data(), read.size(), 8192), static_cast<ssize_t>(read.size()));
+  EXPECT_EQ(read, canary);
+  EXPECT_TRUE(open_volumes().close(instance_));
+  EXPECT_TRUE(open_volumes().close(instance_)) << "already closed is success";
+}
+
+TEST_F(OpenedVolumes, AreWhatCryptsetupCallsThem) {
+  EXPECT_EQ(system(("cryptsetup luksDump --dump-json-metadata " + fresh_path() + " >/dev/null").c_str()), 0);
+  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  const std::string status = state_ + "/status";
+  ASSERT_EQ(system(("cryptsetup status " + name_ + " >" + status).c_str()), 0);
+  std::ifstream file(status);
+  const std::string said{std::istreambuf_iterator<char>(file), {}};
+  for (const char* line : {"type:    LUKS2", "cipher:  aes-xts-plain64", "keysize: 512 bits", "key location: keyring", "sector size:  4096", "mode:    read/write"}) {
+    EXPECT_NE(said.find(line), std::string::npos) << line << " in\n" << said;
+  }
+  EXPECT_EQ(system(("cryptsetup close " + name_).c_str()), 0);
+  std::ofstream(state_ + "/key", std::ios::binary).write(reinterpret_cast<const char*>(key_.bytes().data()), 32);
+  EXPECT_EQ(system(("cryptsetup open --key-file " + state_ + "/key " + file_path() + " " + name_).c_str()), 0);
+  const auto found = open_volumes().list().value();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_TRUE(found[0].whole) << "what cryptsetup opened is ours too";
+  EXPECT_TRUE(open_volumes().close(instance_));
+}
+
+TEST_F(OpenedVolumes, DoNotOpenWithAnotherKey) {
+  const auto opened = open_volumes().open(instance_, key_of_bytes(arena_, 8));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::kDenied);
+  EXPECT_EQ(devices_->find(name_).error().code, Errc::kNotFound);
+  EXPECT_TRUE(without_loops());
+}
+
+TEST_F(OpenedVolumes, HaveNoKeyThatTheTableWouldTell) {
+  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  const auto table = devices_->table(name_);
+  ASSERT_TRUE(table);
+  EXPECT_NE(table->parameters.find(":64:logon:cryptsetup:"), std::string::npos) << table->parameters;
+  EXPECT_TRUE(open_volumes().close(instance_));
+}
+
+TEST_F(OpenedVolumes, ThatAreHeldOpenSayByWhom) {
+  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  {
+    const Fd held = node();
+    const auto closed = open_volumes().close(instance_);
+    ASSERT_FALSE(closed);
+    EXPECT_EQ(closed.error().code, Errc::kBusy);
+    EXPECT_NE(closed.error().tried.find("it is open 1 times"), std::string::npos) << closed.error().message();
+  }
+  ASSERT_TRUE(devices_->make({"holder", "holder-1", {2048, "linear", std::to_string(major(devices_->find(name_)->number)) + ":" + std::to_string(minor(devices_->find(name_)->number)) + " 0"}}));
+  const auto closed = open_volumes().close(instance_);
+  ASSERT_FALSE(closed);
+  EXPECT_NE(closed.error().tried.find("stands on it"), std::string::npos) << closed.error().message();
+  EXPECT_TRUE(devices_->remove("holder"));
+  EXPECT_TRUE(open_volumes().close(instance_));
+}
+
+TEST_F(OpenedVolumes, OfSomebodyElseWithOurNameAreLeftAlone) {
+  ASSERT_TRUE(devices_->make({name_, "not-one-of-ours", {2048, "zero", ""}}));
+  EXPECT_TRUE(open_volumes().list().value().empty());
+  EXPECT_TRUE(open_volumes().close(instance_)) << "there is nothing of ours to close";
+  EXPECT_EQ(open_volumes().open(instance_, key_).error().code, Errc::kExists);
+  EXPECT_TRUE(devices_->find(name_));
+  EXPECT_TRUE(without_loops());
+  EXPECT_TRUE(devices_->remove(name_));
+}
+
+TEST_F(OpenedVolumes, OnAnotherFileThanTheirOwnAreNotWhole) {
+  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  EXPECT_TRUE(open_volumes().list().value()[0].whole);
+  fs::rename(file_path(), state_ + "/elsewhere");
+  ASSERT_TRUE(volumes_->format(instance_, 16, key_));
+  const auto found = open_volumes().list().value();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_FALSE(found[0].whole);
+  EXPECT_TRUE(open_volumes().close(instance_)) << "and can be closed";
+}
+
+TEST_F(OpenedVolumes, AreOneAtATime) {
+  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  EXPECT_EQ(open_volumes().open(instance_, key_).error().code, Errc::kExists);
+  const Fd data = node();
+  EXPECT_TRUE(data.valid()) << "the first is none the worse for it";
+}
+
+}  // namespace
+}  // namespace mvm::storage
