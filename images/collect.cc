@@ -45,7 +45,10 @@ Result<Fate> Store::collect_one(const Digest& digest, const Uses& uses, std::chr
   if (!image) return forward(image.error());
   struct stat status {};
   if (fstat(image->get(), &status) != 0) return fail_errno(errno, "look at the image", to_string(digest));
-  if (std::chrono::seconds(std::time(nullptr) - status.st_mtime) < age) return Fate::kYoung;
+  // Not time(), whose coarse clock may lag behind the fine one that file systems now stamp with: what is as old as the second would be younger than 0.
+  timespec now{};
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return fail_errno(errno, "read the clock");
+  if (std::chrono::seconds(now.tv_sec - status.st_mtime) < age) return Fate::kYoung;
   // hostd holds it, shared, from before it looks whether the image is there until its state names it.
   if (flock(image->get(), LOCK_EX | LOCK_NB) != 0) {
     const int saved = errno;

@@ -157,6 +157,17 @@ TEST_F(ImageStore, KeepsWhatIsNamedOrYoung) {
   EXPECT_TRUE(store_.verify(digest_));
 }
 
+// Right after a second began, the coarse clock is still in the one before, and a file may bear the new one.
+TEST_F(ImageStore, AgesByTheClockThatFileSystemsStampWith) {
+  ASSERT_TRUE(import());
+  timespec now{};
+  do ASSERT_EQ(clock_gettime(CLOCK_REALTIME, &now), 0);
+  while (now.tv_nsec > 50'000);
+  const timespec made[2] = {now, now};
+  ASSERT_EQ(utimensat(AT_FDCWD, directory_.filed(digest_).c_str(), made, 0), 0);
+  EXPECT_EQ(collect(kNothing), Fate::kCollected);
+}
+
 TEST_F(ImageStore, KeepsWhatHostdHoldsForAPlanThatRuns) {
   ASSERT_TRUE(import());
   const Fd held(open(directory_.filed(digest_).c_str(), O_RDONLY | O_DIRECTORY));
