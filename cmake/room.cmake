@@ -19,7 +19,8 @@ endif()
 
 # room(NAME SOURCES a.cc ... LINKS lib ... [NO_EXCEPTIONS])
 # LINKS may name rooms and imported libraries; what each room may link is the list below.
-set(MVM_MAY_LINK_base OpenSSL::Crypto)
+set(MVM_MAY_LINK_errors "")
+set(MVM_MAY_LINK_base errors OpenSSL::Crypto)
 set(MVM_MAY_LINK_envelope base)
 set(MVM_MAY_LINK_sealing base envelope OpenSSL::Crypto)
 set(MVM_MAY_LINK_lang base)
@@ -42,6 +43,8 @@ set(MVM_MAY_LINK_net_decode base net_model)
 set(MVM_MAY_LINK_net_read base net_model net_decode PkgConfig::MNL)
 set(MVM_MAY_LINK_drive base PkgConfig::EXT2FS)
 set(MVM_MAY_LINK_images base lang lang_parse PkgConfig::CRYPTSETUP OpenSSL::Crypto)
+set(MVM_MAY_LINK_guest_wire errors)
+set(MVM_MAY_LINK_guestd errors guest_wire)
 set(MVM_MAY_LINK_cli base envelope sealing lang lang_parse schemas planner net_model net_read images OpenSSL::Crypto CLI11::CLI11 nlohmann_json::nlohmann_json)
 
 function(room name)
