@@ -44,6 +44,7 @@ set(MVM_MAY_LINK_net_read base net_model net_decode PkgConfig::MNL)
 set(MVM_MAY_LINK_drive base PkgConfig::EXT2FS)
 set(MVM_MAY_LINK_images base lang lang_parse PkgConfig::CRYPTSETUP OpenSSL::Crypto)
 set(MVM_MAY_LINK_guest_wire errors)
+set(MVM_MAY_LINK_guest errors guest_wire)
 set(MVM_MAY_LINK_guestd errors guest_wire)
 set(MVM_MAY_LINK_cli base envelope sealing lang lang_parse schemas planner net_model net_read images OpenSSL::Crypto CLI11::CLI11 nlohmann_json::nlohmann_json)
 

@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "tests/doubles/arguments.h"
+#include "tests/doubles/daemon.h"
 #include "tests/doubles/vmm.h"
 
 namespace mvm::doubles {
@@ -99,6 +100,7 @@ struct Client {
   std::uint64_t id;
   std::string in;
   bool connected = false;  // vsock: CONNECT was answered
+  bool daemon = false;     // to the daemon's port
 };
 
 struct HttpRequest {
@@ -148,7 +150,8 @@ class Server {
                                  // A paused guest reads nothing: its frames wait in the tap.
                                  {vmm_.life() == Life::kRunning ? vmm_.guest().tap() : -1, POLLIN, 0}};
     const std::size_t first_client = ready.size();
-    for (const Client& client : clients_) ready.push_back({client.fd, POLLIN, 0});
+    // A paused guest hears nothing by vsock either.
+    for (const Client& client : clients_) ready.push_back({client.kind == Kind::kVsock && vmm_.life() != Life::kRunning ? -1 : client.fd, POLLIN, 0});
     poll(ready.data(), ready.size(), 50);
     std::vector<int> gone;
     for (std::size_t i = first_client; i < ready.size(); ++i) {
@@ -227,6 +230,8 @@ class Server {
       const std::string line = client.in.substr(0, end);
       if (line == "state" || vmm_.life() != Life::kRunning) {
         say(client.fd, life + "\n");
+      } else if (line == "daemon") {
+        say(client.fd, daemon_.told() + "\n");
       } else if (line == "memory" || line.starts_with("dirty ")) {
         say(client.fd, vmm_.memory_command(line) + "\n");
       } else if (const auto answer = vmm_.guest().command(client.id, line)) {
@@ -236,23 +241,26 @@ class Server {
     return client.in.size() < kMaxPayload;
   }
 
-  // docs/vsock.md: "CONNECT <port>\n" is answered with "OK <host port>\n". The doubled guest listens on every port, and
-  // gives back what it gets.
+  // docs/vsock.md: "CONNECT <port>\n" is answered with "OK <host port>\n". The doubled guest listens on every port. On the daemon's it speaks as
+  // that does, on any other it gives back what it gets.
   bool serve_vsock(Client& client) {
     if (!client.connected) {
       const std::size_t end = client.in.find('\n');
       if (end == std::string::npos) return client.in.size() < 64;
       if (!client.in.starts_with("CONNECT ")) return false;
+      client.daemon = client.in.substr(8, end - 8) == std::to_string(guest::kPort);
       client.in.erase(0, end + 1);
       client.connected = true;
       say(client.fd, "OK " + std::to_string(1'073'741'824 + client.id) + "\n");
     }
-    say(client.fd, std::exchange(client.in, ""));
-    return true;
+    const auto said = client.daemon ? daemon_.hear(client.in) : std::exchange(client.in, "");
+    if (said) say(client.fd, *said);
+    return said.has_value();
   }
 
   Vmm vmm_;
   Mischief mischief_;
+  Daemon daemon_{mischief_.verb};
   int api_, guest_;
   std::vector<Client> clients_;
   std::uint64_t next_id_ = 0;

@@ -1,0 +1,33 @@
+// The daemon in the guest of a doubled microVM: what mvm-guestd says by vsock, by its own code (guest/session.h), with a guest that only
+// counts what it was made to do. For tests only; never installed.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "guest/session.h"
+
+namespace mvm::doubles {
+
+class Daemon final : public guest::Machine {
+ public:
+  // "": as it should be. "guest-refuses": does not park. "guest-silent": says nothing. "guest-babbles": says what is no message.
+  explicit Daemon(std::string mischief) : mischief_(std::move(mischief)) {}
+
+  // What it says to the bytes that came, which it takes off `in`; nothing where it closes the connection.
+  [[nodiscard]] std::optional<std::string> hear(std::string& in);
+  // "parks N wakes N goes N state S": what it was made to do, and what it now says of itself.
+  [[nodiscard]] std::string told();
+
+ private:
+  [[nodiscard]] guest::Outcome park(std::chrono::milliseconds timeout) override;
+  [[nodiscard]] guest::Outcome wake(const guest::Resume& resume) override;
+  void go() override { ++goes_; }
+  [[nodiscard]] guest::Heartbeat work() override { return {guest::State::kReady, 1}; }
+
+  std::string mischief_;
+  guest::Session session_{*this};
+  int parks_ = 0, wakes_ = 0, goes_ = 0;
+};
+
+}  // namespace mvm::doubles
