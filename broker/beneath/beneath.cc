@@ -201,7 +201,7 @@ void prune(int directory, std::span<const std::string> names) {
   for (std::size_t count = names.size(); count > 0; --count) {
     std::string path;
     for (const std::string& name : names.first(count)) path += (path.empty() ? "" : "/") + name;
-    if (unlinkat(directory, path.c_str(), AT_REMOVEDIR) != 0) return;
+    if (unlinkat(directory, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return;
   }
 }
 

@@ -157,7 +157,10 @@ Status Volumes::mark_opened(const Subject& instance) const {
 
 Status Volumes::destroy(const Subject& instance) const {
   const auto pool = open_pool(directory_.get(), instance);
-  if (!pool && pool.error().code == Errc::kNotFound) return {};
+  if (!pool && pool.error().code == Errc::kNotFound) {
+    prune(directory_.get(), above(instance));
+    return {};
+  }
   if (!pool) return forward(pool.error());
   for (const std::string_view suffix : {kOpenedSuffix, kFreshSuffix}) {
     if (auto gone = remove(pool->get(), file_name(instance, suffix)); !gone) return gone;

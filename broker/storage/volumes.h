@@ -1,7 +1,7 @@
 // The files of volumes: <state>/volumes/<tenant>/<pool>/<instance>.luks, sparse, ours, 0600. A file has that name from the moment
 // before it is first opened; until then it is <instance>.new, and holds nothing that anyone could miss. So whatever is left of a
 // crash and has no record is known for what it is. A file that is there is never formatted again, by whatever name.
-// Owns the directory <state>/volumes. Proven by: tests/storage/volumes_test.cc, tests/node/storage/.
+// Owns the directory <state>/volumes. Proven by: tests/storage/volumes_test.cc, killed_test.cc, tests/node/storage/.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,10 @@
 #include "broker/storage/worker.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -52,6 +54,20 @@ Status serve(Host& host) {
   }
 }
 
+// A worker whose hostd was killed still ends what it does; until it has, another must neither look nor touch. It holds the directory
+// for as long as it lives.
+Status be_alone(int volumes) {
+  constexpr int kTries = 500;
+  constexpr useconds_t kPause = 20'000;
+  for (int i = 0; i < kTries; ++i) {
+    if (flock(volumes, LOCK_EX | LOCK_NB) == 0) return {};
+    const int saved = errno;
+    if (saved != EWOULDBLOCK && saved != EINTR) return fail_errno(saved, "lock the volumes");
+    usleep(kPause);
+  }
+  return fail(Errc::kBusy, "be the only one that has the volumes: another storage worker does not end");
+}
+
 int report(const Error& error) {
   std::fprintf(stderr, "mvm-storage: %s\n", error.message().c_str());
   return EX_SOFTWARE;
@@ -70,6 +86,7 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   auto volumes = open_absolute(state + "/volumes", O_RDONLY | O_DIRECTORY);
   auto nodes = open_absolute(state + "/nodes", O_RDONLY | O_DIRECTORY);
   if (!volumes || !nodes) return report(!volumes ? volumes.error() : nodes.error());
+  if (auto alone = be_alone(volumes->get()); !alone) return report(alone.error());
   auto arena = SecretArena::make();
   if (!arena) return report(arena.error());
   // Before libcryptsetup's first allocation of OpenSSL's: its keys are to be in locked memory as well.

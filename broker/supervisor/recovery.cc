@@ -1,5 +1,6 @@
 #include "broker/supervisor/recovery.h"
 
+#include <algorithm>
 #include <set>
 
 #include "broker/supervisor/interrupted.h"
@@ -60,6 +61,16 @@ Result<Inventory> take_whole(Host& host) {
   return mended ? Inventory::take(host.workers, host.policy) : std::move(inventory);
 }
 
+// A jail was made with the drives that there were. Where one of them is no longer what its line says, it goes with it.
+void add_users(const HostState& state, std::vector<Statement>& fallen) {
+  for (std::size_t i = 0; i < fallen.size(); ++i) {
+    for (const lang::Row& row : lang::table()) {
+      const Statement* user = (row.uses & bit(fallen[i].word)) != 0 ? state.find(fallen[i].subject, row.word) : nullptr;
+      if (user != nullptr && !row.durable && std::ranges::find(fallen, *user) == fallen.end()) fallen.push_back(*user);
+    }
+  }
+}
+
 // Takes away the lines whose things are not there, and those that stood on them; sets what the kernel knows better.
 Subjects fall(HostState& state, const Inventory& inventory) {
   std::vector<Statement> fallen;
@@ -74,6 +85,7 @@ Subjects fall(HostState& state, const Inventory& inventory) {
       moved.back().numbers[lang::field_index(Word::kJail, "state")] = item->state;
     }
   }
+  add_users(state, fallen);
   Subjects changed;
   for (const Statement& line : moved) {
     state.put(line);
@@ -119,14 +131,12 @@ Status tell_of_strays(Host& host, const Inventory& inventory, const Subjects& re
   return {};
 }
 
-// Whose data the interrupted plan had begun to remove.
-Subjects being_removed(const std::optional<Left>& left) {
+// Whose data goes with the interrupted plan: it had been removing it, or had made it and goes back. A line that it took away or gave up
+// was its own to take: data that was there without a line, and for which it could make nothing, never had one here.
+Subjects being_removed(const HostState& before, const HostState& now) {
   Subjects subjects;
-  if (!left) return subjects;
-  for (const Mark& mark : left->marks) {
-    const Statement& statement = left->plan.statements[mark.index];
-    const bool undoes = mark.point == Point::kUndoBegin && statement.sign == lang::Sign::kAdd;
-    if (lang::row(statement.word).durable && (statement.sign == lang::Sign::kRemove || undoes)) subjects.insert(statement.subject);
+  for (const auto& [key, line] : before.lines()) {
+    if (lang::row(line.word).durable && now.find(line.subject, line.word) == nullptr) subjects.insert(line.subject);
   }
   return subjects;
 }
@@ -190,9 +200,10 @@ Status recover(Host& host, Boot boot) {
   if (!inventory) return forward(inventory.error());
 
   Subjects changed = fall(host.state, *inventory);
+  const HostState before = host.state;
   if (*left) changed.merge(resolve((*left)->plan, (*left)->marks, host.state));
   if (auto holds = check_state(host); !holds) return holds;
-  const Subjects removing = being_removed(*left);
+  const Subjects removing = being_removed(before, host.state);
   if (auto swept = sweep(host, *inventory, removing); !swept) return swept;
   if (auto told = tell_of_strays(host, *inventory, removing); !told) return told;
   if (auto wrote = write_records(host, changed); !wrote) return wrote;

@@ -24,11 +24,12 @@ namespace fs = std::filesystem;
 
 class StorageFixture : public testing::Test {
  protected:
+  explicit StorageFixture(std::string below = "/var/tmp") : below_(std::move(below)) {}
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     umask(077);
-    char name[] = "/var/tmp/mvm-storage-test-XXXXXX";
-    state_ = mkdtemp(name);
+    state_ = below_ + "/mvm-storage-test-XXXXXX";
+    ASSERT_NE(mkdtemp(state_.data()), nullptr);
     fs::create_directory(state_ + "/volumes");
     fs::create_directory(state_ + "/nodes");
     ASSERT_TRUE(check_luks_works(arena_)) << check_luks_works(arena_).error().message();
@@ -44,7 +45,7 @@ class StorageFixture : public testing::Test {
 
   const Subject instance_ = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1});
   SecretArena arena_ = SecretArena::make().value();
-  std::string state_;
+  std::string below_, state_;
 };
 
 }  // namespace mvm::storage

@@ -60,3 +60,38 @@ guest_says() { echo "$2" | nc -U -W 1 -w 15 "$(guest_socket "$1")"; }
 mapped() { dmsetup ls | grep -c '^mvm-data-'; }
 loops() { losetup -ln -O BACK-FILE | grep -c "/acme/db/"; }
 nothing_mapped() { [ "$(mapped)" = 0 ] && [ "$(loops)" = 0 ]; }
+
+# What must hold of volumes in any state that hostd shows: what has a line is there, and nothing else is.
+sound_volumes() {
+    local state=$scratch/state lines files
+    mvm state >"$state" 2>&1 || { echo "no state: $(cat "$state")"; return 1; }
+    lines=$(sed -n 's/^volume \([^ ]*\) .*/\1/p' "$state" | sort)
+    files=$(cd "$volumes" && find . -type f | sed 's|^\./||; s|\.[a-z]*$||' | sort)
+    [ "$lines" = "$files" ] || { echo "lines of volumes: $lines, and files: $files"; return 1; }
+    local names
+    names=$(for instance in $(sed -n 's/^luksOpen \([^ ]*\) .*/\1/p' "$state"); do device_of "$instance"; done | sort)
+    [ "$names" = "$(dmsetup ls | sed -n 's/^\(mvm-data-[^[:space:]]*\).*/\1/p' | sort)" ] || { echo "lines of open ones: $names, and $(dmsetup ls)"; return 1; }
+    udevadm settle
+    [ "$(loops)" = "$(lines_of luksOpen "$state")" ] || { echo "$(loops) loop devices: $(losetup -l)"; return 1; }
+}
+
+# write_canaries: each running instance has one of its own, which it said was written. They lie in $memory/canaries.
+write_canaries() {
+    local instance canary
+    for instance in $(instances); do
+        canary=canary-$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+        [ "$(guest_says "$instance" "write data 8192 $canary")" = written ] || return 1
+        mkdir -p "$memory/canaries"
+        echo "$canary" >"$memory/canaries/${instance//\//_}"
+    done
+}
+# Every running instance that ever wrote one still reads it.
+canaries_are_there() {
+    local instance file said
+    for instance in $(instances); do
+        file=$memory/canaries/${instance//\//_}
+        [ -e "$file" ] || continue
+        said=$(guest_says "$instance" "read data 8192 39")
+        [ "$said" = "$(cat "$file")" ] || { echo "$instance lost what it wrote: $said"; return 1; }
+    done
+}

@@ -1,0 +1,68 @@
+// The files of volumes, with who makes and destroys them killed between any two system calls.
+#include "tests/storage/killed.h"
+
+#include "tests/storage/storage_fixture.h"
+
+namespace mvm::storage {
+namespace {
+
+class KilledWorker : public StorageFixture {
+ protected:
+  KilledWorker() : StorageFixture("/dev/shm") {}  // what a kill leaves does not depend on the disk, which is slow to sync
+  // In a child: with memory for keys of its own.
+  static Secret key_of_child(std::uint8_t byte) {
+    static const SecretArena arena = SecretArena::make().value();
+    return key_of_bytes(arena, byte);
+  }
+  [[nodiscard]] bool opens(std::uint8_t byte) const {
+    const auto file = volumes().open(instance_);
+    return file && unlock_luks(file->get(), key_of_bytes(arena_, byte), arena_);
+  }
+};
+
+TEST_F(KilledWorker, WhileItMakesAVolumeLeavesNoneThatAnyoneCouldMiss) {
+  const Calls calls(1);
+  unsigned kills = 0;
+  for (unsigned call = calls.first;; call += calls.every, ++kills) {
+    const Ended ended = killed_at(call, [&] { return volumes().format(instance_, 16, key_of_child(7)).has_value(); });
+    ASSERT_NE(ended, Ended::kFailed);
+    const auto left = volumes().list().value();
+    ASSERT_LE(left.size(), 1u);
+    if (!left.empty()) {
+      EXPECT_EQ(left[0].instance, instance_);
+      EXPECT_EQ(left[0].use, Use::kNever) << "so that recovery takes it away";
+      EXPECT_EQ(volumes().format(instance_, 16, key_of_bytes(arena_, 7)).error().code, Errc::kExists) << "and nothing formats it again";
+    }
+    if (ended == Ended::kDone) {
+      EXPECT_TRUE(opens(7));
+    }
+    ASSERT_TRUE(volumes().destroy(instance_));
+    EXPECT_TRUE(fs::is_empty(state_ + "/volumes")) << "call " << call;
+    if (ended == Ended::kDone) break;
+  }
+  EXPECT_GT(kills * calls.every, 20u);
+}
+
+TEST_F(KilledWorker, WhileItDestroysAVolumeNeverLeavesAKeyslotWithoutItsName) {
+  const Calls calls(1);
+  unsigned kills = 0;
+  for (unsigned call = calls.first;; call += calls.every, ++kills) {
+    ASSERT_TRUE(volumes().format(instance_, 16, key_of_bytes(arena_, 7)));
+    ASSERT_TRUE(volumes().mark_opened(instance_));
+    const Fd still_open(open(file_path().c_str(), O_RDONLY | O_CLOEXEC));
+    const Ended ended = killed_at(call, [&] { return volumes().destroy(instance_).has_value(); });
+    ASSERT_NE(ended, Ended::kFailed);
+    std::string header(kLuksHeaderBytes, 'x');
+    ASSERT_EQ(pread(still_open.get(), header.data(), header.size(), 0), static_cast<ssize_t>(header.size()));
+    const bool wiped = header == std::string(kLuksHeaderBytes, '\0');
+    const bool named = fs::exists(file_path());
+    EXPECT_TRUE(wiped || named) << "call " << call << ": the name has gone before the keyslots";
+    ASSERT_TRUE(volumes().destroy(instance_)) << "what is left of it is destroyed all the same";
+    EXPECT_TRUE(volumes().list().value().empty());
+    if (ended == Ended::kDone) break;
+  }
+  EXPECT_GT(kills * calls.every, 20u);
+}
+
+}  // namespace
+}  // namespace mvm::storage
