@@ -18,6 +18,7 @@ struct Context {
 void add_plan_commands(CLI::App& app, Context& context);
 void add_text_commands(CLI::App& app, Context& context);   // policy, projection, state fmt; grammar; primitives
 void add_key_commands(CLI::App& app, Context& context);    // keygen, sign, verify
+void add_seal_commands(CLI::App& app, Context& context);   // key identity, offer, check, seal
 void add_host_commands(CLI::App& app, Context& context);   // state, watch, preflight, audit
 void add_net_commands(CLI::App& app, Context& context);    // net verify
 void add_image_commands(CLI::App& app, Context& context);  // image manifest, import, list, verify, collect

@@ -30,6 +30,7 @@ int run(int argc, char** argv) {
   add_host_commands(app, context);
   add_text_commands(app, context);
   add_key_commands(app, context);
+  add_seal_commands(app, context);
   add_net_commands(app, context);
   add_image_commands(app, context);
   add_completion_command(app);

@@ -11,6 +11,7 @@
 #include "planner/executed.h"
 #include "planner/files.h"
 #include "planner/instances.h"
+#include "planner/keys.h"
 #include "policy-lang/parse.h"
 #include "policy-lang/print.h"
 
@@ -31,14 +32,18 @@ Result<lang::Document> read_policy(const std::string& path) {
   return std::move(*policy);
 }
 
-Result<lang::Document> ask_state(const std::string& socket) {
+// What hostd says of itself, into the report.
+Status ask_host(const std::string& socket, Report& report) {
   auto client = BrokerClient::connect(socket);
   if (!client) return forward(client.error());
-  auto text = client->state();
-  if (!text) return forward(text.error());
-  auto state = lang::parse(lang::Kind::kState, *text);
+  auto asked = client->ask();
+  if (!asked) return forward(asked.error());
+  auto state = lang::parse(lang::Kind::kState, asked->state);
   if (!state) return fail(Errc::kMalformed, "parse the host's state", state.error().message());
-  return std::move(*state);
+  report.state = std::move(*state);
+  report.has_state = true;
+  report.offer = std::move(asked->offer);
+  return {};
 }
 
 void log_event(const wire::Event& event, const Log& log) {
@@ -71,13 +76,14 @@ Report judge(Report report, const wire::Event& last) {
   return failed(std::move(report), "hostd answered what was not asked");
 }
 
-Report submit(Report report, const AgentConfig& config, const Desired& desired, const lang::Document& plan, const Log& log) {
+Report submit(Report report, const AgentConfig& config, const Desired& desired, const lang::Document& plan, std::span<const std::uint8_t> keys,
+              const Log& log) {
   auto client = BrokerClient::connect(config.socket);
   if (!client) return failed(std::move(report), client.error().message());
   const std::string text = lang::print(plan);
   log("plan " + to_string(lang::text_digest(plan)) + ": " + std::to_string(plan.statements.size()) + " statements, generation " +
       std::to_string(plan.header.generation));
-  const Submission submission{text, desired.text, desired.signature, {}, wire::Mode::kApply};
+  const Submission submission{text, desired.text, desired.signature, keys, wire::Mode::kApply};
   auto last = client->submit(submission, [&](const wire::Event& event) { log_event(event, log); });
   if (!last) return failed(std::move(report), last.error().message());
   return judge(std::move(report), *last);
@@ -103,26 +109,27 @@ Report step(const AgentConfig& config, const Log& log) {
   auto scan = scan_desired(config.desired, *policy);
   if (!scan) return failed(std::move(report), scan.error().message());
   report.unfit = std::move(scan->unfit);
-  auto state = ask_state(config.socket);
-  if (!state) return failed(std::move(report), state.error().message());
-  report.state = *state;
-  report.has_state = true;
+  if (auto asked = ask_host(config.socket, report); !asked) return failed(std::move(report), asked.error().message());
   if (scan->good.empty()) return report;
 
   const Desired& desired = scan->good[0];
   report.generation = desired.projection.header.generation;
-  if (report.generation < state->header.generation) {
-    return failed(std::move(report), "the newest projection has generation " + std::to_string(desired.projection.header.generation) +
-                                         ", the host has seen " + std::to_string(state->header.generation));
+  const std::uint64_t seen = report.state.header.generation;
+  if (report.generation < seen) {
+    return failed(std::move(report), "the newest projection has generation " + std::to_string(report.generation) + ", the host has seen " + std::to_string(seen));
   }
-  const Inputs inputs{*state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr))};
-  Compiled compiled = compile(inputs);
+  Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer)}, {config.sealed});
+  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr))};
+  Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
   report.notes = std::move(compiled.notes);
+  report.missing = envelopes.missing();
   if (!compiled.needed) {
     report.outcome = Outcome::kConverged;
     return report;
   }
-  return submit(std::move(report), config, desired, compiled.plan, log);
+  const auto keys = envelopes.bundle(compiled.plan.statements);
+  if (!keys) return failed(std::move(report), keys.error().message());
+  return submit(std::move(report), config, desired, compiled.plan, *keys, log);
 }
 
 std::string to_json(const Report& report) {
@@ -134,6 +141,8 @@ std::string to_json(const Report& report) {
   for (const Note& note : report.notes) json["notes"].push_back({{"subject", to_string(note.subject)}, {"text", note.text}});
   json["unfit"] = nlohmann::ordered_json::array();
   for (const Unfit& unfit : report.unfit) json["unfit"].push_back({{"file", unfit.file}, {"why", unfit.why}});
+  json["missing"] = nlohmann::ordered_json::array();
+  for (const sealing::Label& label : report.missing) json["missing"].push_back(to_string(label));
   if (report.has_state) {
     json["host"] = {{"generation", report.state.header.generation}, {"state", to_string(lang::text_digest(report.state))}};
     std::map<std::string, std::array<std::uint64_t, 4>> pools;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "planner/desired.h"
 #include "planner/target.h"
 #include "schemas/broker.h"
+#include "sealing/envelope.h"
 
 namespace mvm::planner {
 
@@ -19,7 +21,8 @@ struct AgentConfig {
   std::string desired = "/var/lib/mvm-agentd/desired";
   std::string policy = "/etc/mvm/node.policy";
   std::string socket = wire::kBrokerSocket;
-  std::string status = "/run/mvm-agentd/status.json";  // empty: none is written
+  std::string status = "/run/mvm-agentd/status.json";  // empty: none is written; `offer` lies beside it
+  std::string sealed = "/var/lib/mvm-agentd/sealed";   // envelopes (planner/keys.h); empty: there are none
 };
 
 enum class Outcome : std::uint8_t {
@@ -37,6 +40,8 @@ struct Report {
   std::string detail;            // of a refusal or failure
   std::vector<Note> notes;
   std::vector<Unfit> unfit;
+  std::set<sealing::Label> missing;  // keys and content for which instances wait
+  std::vector<std::uint8_t> offer;   // to whom they are to be sealed; no bytes: to nobody
   lang::Document state;          // as it was when the step began
   bool has_state = false;
 };

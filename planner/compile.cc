@@ -1,6 +1,7 @@
 #include "planner/compile.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "policy-lang/diff.h"
@@ -30,9 +31,19 @@ std::optional<lang::NoOrder> refused(const lang::Document& plan, const Inputs& i
   return lang::NoOrder{found->subject, std::move(refusal)};
 }
 
+// The instances that something keeps from one of their statements, and what.
+std::map<Subject, std::string> hindered(const lang::Document& plan, const Hindrance& hindrance) {
+  std::map<Subject, std::string> found;
+  for (const lang::Statement& statement : plan.statements) {
+    if (statement.subject.kind != SubjectKind::kInstance || found.contains(statement.subject)) continue;
+    if (auto why = hindrance(statement)) found.emplace(statement.subject, *std::move(why));
+  }
+  return found;
+}
+
 }  // namespace
 
-Compiled compile(const Inputs& inputs) {
+Compiled compile(const Inputs& inputs, const Hindrance& hindrance) {
   Target target = make_target(inputs);
   Compiled compiled{{lang::Kind::kPlan, target.state.header, {}}, std::move(target.notes), false};
   compiled.plan.header.base = lang::text_digest(inputs.now);
@@ -41,9 +52,14 @@ Compiled compile(const Inputs& inputs) {
     auto plan = lang::diff(inputs.now, target.state);
     if (plan) compiled.plan = std::move(*plan);
     const auto whom = plan ? refused(compiled.plan, inputs) : std::optional(std::move(plan.error()));
-    if (!whom) break;
-    compiled.notes.push_back({whom->subject, whom->refusal.why});
-    put_back(target.state, inputs.now, whom->subject);
+    std::map<Subject, std::string> back;
+    if (whom) back.emplace(whom->subject, whom->refusal.why);
+    else if (hindrance) back = hindered(compiled.plan, hindrance);
+    if (back.empty()) break;
+    for (auto& [subject, why] : back) {
+      put_back(target.state, inputs.now, subject);
+      compiled.notes.push_back({subject, std::move(why)});
+    }
   }
   const lang::Header& now = inputs.now.header;
   const bool known = now.has_desired && now.desired == target.state.header.desired && now.generation == target.state.header.generation;

@@ -60,9 +60,14 @@ Status create_file(const std::string& path, std::string_view bytes, unsigned mod
   return write_all(file.get(), bytes, path);
 }
 
+Status remove_file(const std::string& path) {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "unlink", path);
+  return {};
+}
+
 Status replace_file(const std::string& path, std::string_view bytes, unsigned mode) {
   const std::string fresh = path + ".new";
-  if (unlink(fresh.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "unlink", fresh);
+  if (auto gone = remove_file(fresh); !gone) return gone;
   if (auto made = create_file(fresh, bytes, mode); !made) return made;
   if (rename(fresh.c_str(), path.c_str()) != 0) return fail_errno(errno, "rename", path);
   return {};

@@ -13,6 +13,8 @@ namespace mvm::planner {
 [[nodiscard]] Result<std::string> read_file(int directory, const std::string& path, std::size_t limit);
 // By a new file and rename(2), so that a reader sees the old or the new. `mode` is what it gets, whatever the umask.
 [[nodiscard]] Status replace_file(const std::string& path, std::string_view bytes, unsigned mode);
+// Success where it is not there.
+[[nodiscard]] Status remove_file(const std::string& path);
 // Fails with EEXIST where it is there already: a key is never overwritten. `mode` likewise.
 [[nodiscard]] Status create_file(const std::string& path, std::string_view bytes, unsigned mode);
 

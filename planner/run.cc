@@ -40,8 +40,9 @@ struct Options {
 
 int usage() {
   std::fputs(
-      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--once]\n"
-      "Reads signed projections in DIR, and brings this node to the newest.\n"
+      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--sealed DIR] [--once]\n"
+      "Reads signed projections in DIR, and brings this node to the newest. Keys that it needs are sealed to hostd's offer, which it\n"
+      "writes beside the status file, and lie in the directory of --sealed. --status '', --sealed '': there is none.\n"
       "--once: stop as soon as the node is as wanted (exit 0), or a step fails (1) or is refused (2).\n",
       stderr);
   return EX_USAGE;
@@ -59,6 +60,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
                           : name == "--policy" ? &options.config.policy
                           : name == "--socket" ? &options.config.socket
                           : name == "--status" ? &options.config.status
+                          : name == "--sealed" ? &options.config.sealed
                                                : nullptr;
     if (target == nullptr || i + 1 == argc) return std::nullopt;
     *target = argv[++i];
@@ -92,18 +94,20 @@ bool is_still_there(const Held& held) {
 }
 
 struct Opened {
-  Fd changes;  // inotify, of the desired directory
+  Fd changes;  // inotify, of the directories of projections and of envelopes
   std::vector<Held> places;
 };
 
 Result<Opened> open_all(const AgentConfig& config) {
   Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}};
-  if (inotify_add_watch(opened.changes.get(), config.desired.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) < 0) {
+  for (const std::string& watched : {config.desired, config.sealed}) {
+    if (watched.empty() || inotify_add_watch(opened.changes.get(), watched.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) >= 0) continue;
     const int saved = errno;
-    return fail_errno(saved, "watch", config.desired);
+    return fail_errno(saved, "watch", watched);
   }
   std::vector<std::pair<std::string_view, std::string>> wanted = {{"$desired", config.desired}, {"$policy", directory_of(config.policy)}};
   if (!config.status.empty()) wanted.emplace_back("$status", directory_of(config.status));
+  if (!config.sealed.empty()) wanted.emplace_back("$sealed", config.sealed);
   for (auto& [name, path] : wanted) {
     auto held = hold(name, std::move(path));
     if (!held) return forward(held.error());
@@ -114,24 +118,41 @@ Result<Opened> open_all(const AgentConfig& config) {
   return opened;
 }
 
-// An agent without a status file has no place for it, and is granted none.
+// An agent without a status file or envelopes has no place for them, and is granted none.
 void lock_up(const sandbox::Grants& grants, const std::vector<Held>& held) {
   std::vector<sandbox::Place> places;
   for (const Held& each : held) places.push_back({each.name, each.fd.get()});
   std::vector<sandbox::PathGrant> paths(grants.paths.begin(), grants.paths.end());
-  if (std::ranges::find(held, "$status", &Held::name) == held.end()) {
-    std::erase_if(paths, [](const sandbox::PathGrant& grant) { return grant.path == "$status"; });
+  for (const std::string_view optional : {"$status", "$sealed"}) {
+    if (std::ranges::find(held, optional, &Held::name) == held.end()) std::erase_if(paths, [&](const auto& grant) { return grant.path == optional; });
   }
   sandbox::Grants mine = grants;
   mine.paths = paths;
   sandbox::enter_or_exit(mine, places);
 }
 
+// What was last said, so that it is said once.
+struct Told {
+  std::string status;
+  std::optional<std::vector<std::uint8_t>> offer;
+};
+
+// hostd's offer, for who seals. An agent that cannot ask hostd leaves it: sealed to a start that is over, a key is of no use to anyone.
+void publish_offer(const Report& report, const AgentConfig& config, Told& told) {
+  if (config.status.empty() || !report.has_state || told.offer == report.offer) return;
+  const std::string path = directory_of(config.status) + "/offer";
+  const std::string_view bytes(reinterpret_cast<const char*>(report.offer.data()), report.offer.size());
+  const Status written = bytes.empty() ? remove_file(path) : replace_file(path, bytes, kStatusMode);
+  if (!written) return log_line(written.error().message());
+  told.offer = report.offer;
+}
+
 // Says what is new since the last report, and writes the status file. What could not be written is told again.
-void tell(const Report& report, const AgentConfig& config, std::string& last) {
+void tell(const Report& report, const AgentConfig& config, Told& told) {
+  publish_offer(report, config, told);
   const std::string json = to_json(report);
-  if (json == last) return;
-  last = json;
+  if (json == told.status) return;
+  told.status = json;
   log_line(std::string(to_string(report.outcome)) + ", generation " + std::to_string(report.generation) +
            (report.detail.empty() ? "" : ": " + report.detail));
   for (const auto& note : report.notes) log_line("note: " + to_string(note.subject) + ": " + note.text);
@@ -139,11 +160,11 @@ void tell(const Report& report, const AgentConfig& config, std::string& last) {
   if (config.status.empty()) return;
   if (auto written = replace_file(config.status, json, kStatusMode); !written) {
     log_line(written.error().message());
-    last.clear();
+    told.status.clear();
   }
 }
 
-// Until something changes in the directory, or the time is over.
+// Until something changes in a directory, or the time is over.
 void wait_for_change(const Fd& changes, int milliseconds) {
   pollfd wanted{changes.get(), POLLIN, 0};
   if (poll(&wanted, 1, milliseconds) <= 0) return;
@@ -152,7 +173,7 @@ void wait_for_change(const Fd& changes, int milliseconds) {
 }
 
 int serve(const Options& options, const Opened& opened) {
-  std::string last;
+  Told told;
   int retry = kFirstRetryMs;
   int changes_in_a_row = 0;
   while (true) {
@@ -162,7 +183,7 @@ int serve(const Options& options, const Opened& opened) {
       return EX_TEMPFAIL;
     }
     const Report report = step(options.config, log_line);
-    tell(report, options.config, last);
+    tell(report, options.config, told);
     switch (report.outcome) {
       case Outcome::kChanged:
         retry = kFirstRetryMs;

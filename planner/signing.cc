@@ -53,6 +53,15 @@ Result<KeyPair> generate_key() {
   return KeyPair{std::string(data, static_cast<std::size_t>(size)), *raw};
 }
 
+Result<PublicKey> generate_raw_key(std::span<std::uint8_t, 32> raw) {
+  const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  std::size_t size = raw.size();
+  if (!key || EVP_PKEY_get_raw_private_key(key.get(), raw.data(), &size) != 1 || size != raw.size()) {
+    return fail(Errc::kSystem, "generate an Ed25519 key");
+  }
+  return raw_public(key);
+}
+
 Result<PublicKey> public_of(std::string_view private_pem) {
   auto key = read_private(private_pem);
   if (!key) return forward(key.error());

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ struct KeyPair {
 };
 
 [[nodiscard]] Result<KeyPair> generate_key();
+// Another, whose private half is the 32 bytes that RFC 8032 has, written into `raw`. What OpenSSL keeps meanwhile lies in its secure heap,
+// where use_secure_heap() was called.
+[[nodiscard]] Result<PublicKey> generate_raw_key(std::span<std::uint8_t, 32> raw);
 [[nodiscard]] Result<PublicKey> public_of(std::string_view private_pem);
 [[nodiscard]] Result<Signature> sign(std::string_view private_pem, std::string_view bytes);
 // Whether `signature` is that key's over `bytes`. False too for a key that is none.

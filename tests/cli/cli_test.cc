@@ -1,5 +1,7 @@
 // The program as people run it: what it prints and how it exits.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,7 +11,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/digest.h"
+#include "base/owned.h"
 #include "planner/files.h"
+#include "planner/signing.h"
+#include "sealing/offer.h"
+#include "sealing/seal.h"
 #include "tests/planner/texts.h"
 
 namespace mvm {
@@ -112,9 +119,107 @@ TEST_F(Mvm, KeysSignAndVerify) {
   EXPECT_EQ(run("sign " + at("draft") + " --key " + at("key")).exit, 1) << "what does not parse is not signed";
 }
 
+// A node's identity as a script has it, and the offer that its hostd would make.
+struct PlayedNode {
+  planner::PublicKey identity{};
+  hpke::Key session = hpke::generate().value();
+  std::vector<std::uint8_t> offer(const std::string& raw_identity, std::uint64_t start) const {
+    auto bytes = sealing::to_be_signed({*Name::from("node-7"), start, hpke::public_of(session).value()});
+    const hpke::Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, reinterpret_cast<const unsigned char*>(raw_identity.data()), raw_identity.size()));
+    const Owned<EVP_MD_CTX, &EVP_MD_CTX_free> context(EVP_MD_CTX_new());
+    sealing::Signature signature{};
+    std::size_t size = signature.size();
+    EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get());
+    EVP_DigestSign(context.get(), signature.data(), &size, bytes.data(), bytes.size());
+    bytes.insert(bytes.end(), signature.begin(), signature.end());
+    return bytes;
+  }
+};
+
+class MvmKey : public Mvm {
+ protected:
+  void SetUp() override {
+    Mvm::SetUp();
+    const Ran made = run("key identity " + at("identity"));
+    ASSERT_EQ(made.exit, 0) << made.out;
+    offer_of(2);
+    ASSERT_EQ(run("keygen " + at("signer")).exit, 0);
+    put("key", key);
+    std::filesystem::create_directory(at("sealed"));
+    trust = " --offer " + at("offer") + " --identity " + made.out.substr(0, made.out.size() - 1) + " --node node-7 --starts " + at("starts");
+    seal = "key seal" + trust + " --signer " + at("signer") + " --tenant acme --version 1 --generation 42 --out " + at("sealed");
+  }
+  void offer_of(std::uint64_t start) {
+    const auto bytes = node.offer(planner::read_file(AT_FDCWD, at("identity"), 32).value(), start);
+    put("offer", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  std::string envelope() { return at("sealed/key.acme.1.42.sealed"); }
+  PlayedNode node;
+  std::string key = std::string(31, 'k') + '\n', trust, seal;
+};
+
+TEST_F(MvmKey, SealsToTheOfferOfANodeThatItKnows) {
+  EXPECT_EQ(run("key identity " + at("identity")).exit, 2) << "an identity is never overwritten";
+  EXPECT_EQ(run("key check" + trust).exit, 0);
+  ASSERT_EQ(run(seal + " --from " + at("key")).out, envelope() + "\n");
+  const std::string bytes = planner::read_file(AT_FDCWD, envelope(), sealing::kMaxEnvelope).value();
+  const std::vector<std::uint8_t> whole(bytes.begin(), bytes.end());
+  const auto read = sealing::read_envelope(whole).value();
+  EXPECT_EQ(to_string(read.label), "key acme/1");
+  EXPECT_EQ(read.label.generation, 42u);
+  const auto signer = planner::public_of(planner::read_file(AT_FDCWD, at("signer"), planner::kMaxPem).value()).value();
+  EXPECT_TRUE(planner::signed_by(signer, {reinterpret_cast<const char*>(read.signed_bytes.data()), read.signed_bytes.size()}, read.signature));
+  const auto opened = hpke::open(SecretArena::make().value(), node.session, read.enc, read.info, read.aad, read.ciphertext);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(std::string(opened->bytes().begin(), opened->bytes().end()), key);
+}
+
+TEST_F(MvmKey, SealsWhatComesOnStandardInput) {
+  EXPECT_EQ(run(seal + " < " + at("key")).exit, 0);
+  EXPECT_TRUE(std::filesystem::exists(envelope()));
+}
+
+TEST_F(MvmKey, SealsToNoNodeThatItDoesNotKnow) {
+  EXPECT_EQ(run(seal + " --from " + at("key") + " --node node-8").exit, 2) << "said twice";
+  std::string other = seal;
+  other.replace(other.find("--node node-7"), 13, "--node node-8");
+  EXPECT_EQ(run(other + " --from " + at("key")).exit, 1);
+  std::string stranger = seal;
+  stranger.replace(stranger.find("ed25519:") + 8, 64, std::string(64, 'a'));
+  EXPECT_EQ(run(stranger + " --from " + at("key")).exit, 1);
+  EXPECT_FALSE(std::filesystem::exists(envelope()));
+}
+
+TEST_F(MvmKey, SealsToNoOlderStartThanItHasSeen) {
+  EXPECT_EQ(run("key check" + trust).exit, 0);
+  offer_of(1);
+  EXPECT_EQ(run("key check" + trust).exit, 1);
+  EXPECT_EQ(run(seal + " --from " + at("key")).exit, 1);
+  EXPECT_FALSE(std::filesystem::exists(envelope()));
+  offer_of(3);
+  EXPECT_EQ(run(seal + " --from " + at("key")).exit, 0);
+}
+
+TEST_F(MvmKey, TakesNoKeyThatOthersMayReadOrThatIsNone) {
+  std::filesystem::permissions(at("key"), std::filesystem::perms{0640});
+  EXPECT_EQ(run(seal + " --from " + at("key")).exit, 1);
+  put("key", key + "k");
+  EXPECT_NE(run(seal + " --from " + at("key")).exit, 0) << "33 bytes";
+  put("key", key.substr(1));
+  EXPECT_NE(run(seal + " --from " + at("key")).exit, 0) << "31 bytes";
+  EXPECT_FALSE(std::filesystem::exists(envelope()));
+}
+
+TEST_F(MvmKey, SealsWhatADriveCarriesByItsDigest) {
+  std::string content = seal;
+  content.replace(content.find("--version 1"), 11, "--secrets " + at("key"));
+  EXPECT_EQ(run(content).out, at("sealed/secrets.acme." + to_hex(sha256(key).bytes) + ".42.sealed") + "\n");
+  EXPECT_EQ(run(content + " --version 1").exit, 2);
+}
+
 TEST_F(Mvm, EveryCommandHasAnExample) {
   for (const char* command : {"plan make", "plan check", "plan fmt", "plan show", "plan diff", "plan apply", "state", "watch", "preflight",
-                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "completion"}) {
+                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "key identity", "key offer", "key check", "key seal", "completion"}) {
     const Ran help = run(std::string(command) + " --help");
     EXPECT_EQ(help.exit, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  mvm " + std::string(command)), std::string::npos) << command << "\n" << help.out;

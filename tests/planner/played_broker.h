@@ -25,8 +25,8 @@ namespace mvm::test {
 
 class PlayedBroker {
  public:
-  PlayedBroker(std::string path, lang::Document state, std::vector<wire::Event> first_answers = {})
-      : answers(std::move(first_answers)), path_(std::move(path)), state_(std::move(state)) {
+  PlayedBroker(std::string path, lang::Document state, std::vector<wire::Event> first_answers = {}, std::vector<std::uint8_t> first_offer = {})
+      : answers(std::move(first_answers)), offer(std::move(first_offer)), path_(std::move(path)), state_(std::move(state)) {
     unlink(path_.c_str());
     listener_ = Fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     sockaddr_un address{};

@@ -17,6 +17,22 @@ void stop_and_continue(const AgentdProcess& agentd) {
   usleep(20'000);
 }
 
+// hostd offers to open keys; one is missed, comes, and is taken along; hostd offers nothing any more.
+bool carries_keys(const AgentdProcess& agentd) {
+  agentd.want(projection_text(5, kPrune + tenant("acme", 3) + pool("acme/db", {.running = 1, .data = 16})));
+  {
+    const auto hostd = agentd.play_hostd({a_refusal()}, empty_state(), an_offer());
+    if (!agentd.says("\"missing\": [\n    \"key acme/1\"\n  ]")) return false;
+    if (!agentd.comes_to([&] { return std::filesystem::exists(agentd.offer_file()); })) return false;
+    const sealing::Label label{*Name::from("node-7"), sealing::Purpose::kTenantKey, *Name::from("acme"), 1, {}, 5};
+    const auto envelope = an_envelope(label);
+    AgentdProcess::put(agentd.sealed() + "/" + planner::envelope_name(label), {reinterpret_cast<const char*>(envelope.data()), envelope.size()});
+    if (!agentd.says("\"missing\": []")) return false;
+  }
+  const auto hostd = agentd.play_hostd({a_refusal()});
+  return agentd.comes_to([&] { return !std::filesystem::exists(agentd.offer_file()); });
+}
+
 // Without hostd, with it, a plan submitted, hostd gone once more, and a text that cannot be parsed.
 bool serves(const std::vector<seccomp::Line>& lines) {
   AgentdProcess agentd;
@@ -32,6 +48,7 @@ bool serves(const std::vector<seccomp::Line>& lines) {
     agentd.want(a_projection(4));
     if (!agentd.says("\"refused\"")) return false;
   }
+  if (!carries_keys(agentd)) return false;
   agentd.put_policy("no policy\n");
   return agentd.says("parse the policy");
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "planner/files.h"
+#include "planner/keys.h"
 #include "planner/signing.h"
 #include "tests/planner/played_broker.h"
 #include "tests/planner/texts.h"
@@ -27,7 +28,7 @@ class AgentdProcess {
     char name[] = "/tmp/mvm-agentd-XXXXXX";
     prefix_ = mkdtemp(name);
     chmod(prefix_.c_str(), 0755);
-    for (const char* each : {"desired", "policy", "run"}) std::filesystem::create_directory(prefix_ + "/" + each);
+    for (const char* each : {"desired", "policy", "run", "sealed"}) std::filesystem::create_directory(prefix_ + "/" + each);
     if (chown(run().c_str(), kNobodyElse, kNobodyElse) != 0) std::abort();
     pair_ = planner::generate_key().value();
     put_policy(policy_text(to_hex(pair_.public_key)));
@@ -42,11 +43,12 @@ class AgentdProcess {
   void start(const std::vector<seccomp::Line>& lines) {
     static const Runnable executable(MVM_AGENTD_UNDER_TEST);
     agentd_ = start_with(executable, "agentd", lines, sandbox::Channel::kSeqpacket, {},
-                         {"--desired", desired(), "--policy", policy_file(), "--socket", socket(), "--status", status_file()});
+                         {"--desired", desired(), "--policy", policy_file(), "--socket", socket(), "--status", status_file(), "--sealed", sealed()});
   }
   // hostd, with an empty host. What it answers to a plan is the caller's to say.
-  [[nodiscard]] PlayedBroker play_hostd(std::vector<wire::Event> answers, const lang::Document& state = empty_state()) const {
-    return PlayedBroker(socket(), state, std::move(answers));
+  [[nodiscard]] PlayedBroker play_hostd(std::vector<wire::Event> answers, const lang::Document& state = empty_state(),
+                                        std::vector<std::uint8_t> offer = {}) const {
+    return PlayedBroker(socket(), state, std::move(answers), std::move(offer));
   }
 
   void put_policy(const std::string& text) const { put(policy_file(), text); }
@@ -97,6 +99,8 @@ class AgentdProcess {
   }
   [[nodiscard]] std::string process_status() const { return status_of(*agentd_); }
   [[nodiscard]] std::string desired() const { return prefix_ + "/desired"; }
+  [[nodiscard]] std::string sealed() const { return prefix_ + "/sealed"; }
+  [[nodiscard]] std::string offer_file() const { return run() + "/offer"; }
   [[nodiscard]] std::string policy_file() const { return prefix_ + "/policy/node.policy"; }
   [[nodiscard]] std::string run() const { return prefix_ + "/run"; }
   [[nodiscard]] std::string socket() const { return prefix_ + "/hostd.sock"; }
@@ -116,6 +120,23 @@ inline wire::Refused a_refusal() {
   wire::Refused refused;
   refused.refusal = {lang::Rule::kFreshness, 5, 0, "base", "the host has changed", "plan again"};
   return refused;
+}
+
+constexpr sealing::PublicKey kOffered = {7, 7, 7};
+
+// As hostd makes one, by no identity of anyone's: agentd does not look.
+inline std::vector<std::uint8_t> an_offer() {
+  auto offer = sealing::to_be_signed({*Name::from("node-7"), 1, kOffered});
+  offer.resize(sealing::kOfferBytes);
+  return offer;
+}
+
+// What stands on it is right, and nothing is in it: agentd has nothing to open it with.
+inline std::vector<std::uint8_t> an_envelope(const sealing::Label& label) {
+  const std::vector<std::uint8_t> ciphertext(sealing::kTenantKeyBytes + sealing::kSealedTagBytes, 0x5a);
+  auto envelope = sealing::to_be_signed(sealing::begin_envelope(label, kOffered, {}).value(), {}, ciphertext);
+  envelope.resize(envelope.size() + sizeof(sealing::Signature));
+  return envelope;
 }
 
 // As much as a tenant may have, so that memory has to grow.

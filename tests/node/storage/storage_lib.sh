@@ -13,6 +13,7 @@ leave_storage() {
     local status=$?
     [ -z "$hostd_pid" ] || kill -KILL "$hostd_pid" 2>/dev/null
     hostd_pid=
+    systemctl stop mvm-agentd mvm-hostd  # which hold the volumes' directory
     umount "$volumes" 2>/dev/null
     rm -rf "$memory"
     (exit $status)
@@ -30,7 +31,7 @@ begin_storage() {
     mount -o loop "$disk" "$volumes"
     rmdir "$volumes/lost+found"
     head -c 32 /dev/urandom >"$memory/identity"
-    for key in acme-1 acme-2; do head -c 32 /dev/urandom >"$memory/keys/$key"; done
+    for key in acme-1 acme-2; do (umask 077 && head -c 32 /dev/urandom >"$memory/keys/$key"); done
 }
 
 # hostd takes its identity away once it has read it.
