@@ -2,7 +2,7 @@
 // nothing to open them with (tests/docs/links.py).
 // One interface for whoever seals, the coordinator and what asks a vault alike: envelopes lie in a directory, each in a file that
 // envelope_name() names. Files are opened below such directories by exact names; nothing is listed, no symlink followed, nothing written.
-// Proven by: tests/planner/keys_test.cc; that no key can be read out of an agentd that carries it, by tests/node/storage/agent_keys_test.sh.
+// Proven by: tests/planner/keys_test.cc; that no key can be read out of an agentd that carries it, by tests/node/storage/key_hunt_test.sh.
 #pragma once
 
 #include <map>
