@@ -9,6 +9,9 @@ jails=/var/lib/mvm/jails
 desired=/var/lib/mvm-agentd/desired
 node_name=node-7
 
+# Their version says what they are.
+has_doubles() { "$firecracker_dir/firecracker" --version | grep -q 'mvm-test-double'; }
+
 as_agent() { setpriv --reuid=mvm --regid=mvm --clear-groups "$@"; }
 agent_mvm() { as_agent mvm --no-colour "$@"; }
 
@@ -87,7 +90,7 @@ want() {
 no_kvm=/etc/systemd/system/mvm-hostd.service.d/no-kvm.conf
 asks_for_no_kvm() { [ -e $no_kvm ]; }
 do_without_kvm() {
-    [ "$firecracker_dir" = "$here/../doubles" ] && ! { : <>/dev/kvm; } 2>/dev/null || return 0
+    has_doubles && ! { : <>/dev/kvm; } 2>/dev/null || return 0
     mkdir -p "$(dirname $no_kvm)"
     printf '[Service]\nExecStartPre=\n' >$no_kvm
     systemctl daemon-reload
