@@ -93,6 +93,7 @@ Result<CheckedInventory> CheckedInventory::from(const wire::Task& task) {
   if (!are_subnets(task.egress) || !are_subnets(task.closed)) return denied("a subnet that is none");
   CheckedInventory checked;
   checked.closed_ = closed_ranges(task);
+  for (const Subnet& subnet : outermost(task.egress)) checked.listed_.push_back(range_of(subnet));
   return checked;
 }
 

@@ -75,16 +75,17 @@ class CheckedRule {
   RuleRates rates_;
 };
 
-// What the policy wants closed, to hold what is there against it.
+// What the policy wants closed, and lists for egress=listed, to hold what is there against it.
 class CheckedInventory {
  public:
   // kDenied: a list with what is no subnet, or no cluster's subnet.
   [[nodiscard]] static Result<CheckedInventory> from(const wire::Task& task);
   [[nodiscard]] const std::vector<Range>& closed() const { return closed_; }
+  [[nodiscard]] const std::vector<Range>& listed() const { return listed_; }  // sorted; of CheckedRule's subnets
 
  private:
   CheckedInventory() = default;
-  std::vector<Range> closed_;
+  std::vector<Range> closed_, listed_;
 };
 
 // What is to be removed is named by net and slot alone: a leak has no statement.

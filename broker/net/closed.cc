@@ -16,8 +16,6 @@ constexpr std::array kNobodys = {Subnet{address(0, 0), 8}, Subnet{address(127, 0
 constexpr std::array kPrivate = {Subnet{address(10, 0), 8}, Subnet{address(100, 64), 10}, Subnet{address(172, 16), 12}, Subnet{address(192, 168), 16}};
 constexpr std::array kSets = {&kClosed, &kClosedAtTaps};
 
-Range range_of(const Subnet& subnet) { return {subnet.base, static_cast<std::uint32_t>(subnet.base + subnet.size() - 1)}; }
-
 void take_out(std::vector<Range>& ranges, const Range& hole) {
   std::vector<Range> left;
   for (const Range& range : ranges) {
@@ -67,6 +65,8 @@ Result<Ends> read_ends(Socket& nft, const SetShape& set) {
 }
 
 }  // namespace
+
+Range range_of(const Subnet& subnet) { return {subnet.base, static_cast<std::uint32_t>(subnet.base + subnet.size() - 1)}; }
 
 std::vector<Range> closed_ranges(const wire::Task& task) {
   std::vector<Range> ranges;

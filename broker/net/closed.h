@@ -20,6 +20,8 @@ struct Range {
   auto operator<=>(const Range&) const = default;
 };
 
+[[nodiscard]] Range range_of(const Subnet& subnet);
+
 // Sorted, and none meets the next.
 [[nodiscard]] std::vector<Range> closed_ranges(const wire::Task& task);
 

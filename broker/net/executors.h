@@ -39,7 +39,7 @@ struct Kernel {
 [[nodiscard]] Status unmake_tap(Kernel& kernel, const CheckedRemoval& tap);
 
 // Bridges, rules and taps of ours, whether whole or only a part of one (alive=false): a tap is alive on its own bridge and up, a
-// bridge where its routing is whole and the rules close what the policy does.
+// bridge where its routing is whole and the rules close what the policy does, a rule where it lets out to what the policy lists.
 [[nodiscard]] Result<std::vector<wire::Item>> inventory(Kernel& kernel, const CheckedInventory& wanted);
 
 // Removes the tables, with all that is in them, and the shared rules of routing, where no link of ours is left; says whether

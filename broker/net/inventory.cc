@@ -1,6 +1,8 @@
+#include <arpa/inet.h>
 #include <net/if.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -83,12 +85,47 @@ Status find_taps(Kernel& kernel, Finds& finds) {
   return {};
 }
 
-Status find_rules(Kernel& kernel, Finds& finds) {
-  const Result<std::vector<Element>> egress = read_set(kernel.nft, kEgress);
+std::optional<std::uint32_t> address_behind_a_name(const std::vector<std::uint8_t>& key) {
+  if (key.size() != kNamePart + kAddressPart) return std::nullopt;
+  std::uint32_t address = 0;
+  std::memcpy(&address, key.data() + kNamePart, sizeof address);
+  return ntohl(address);
+}
+
+// Where each bridge's tenant may go by its list, sorted.
+Result<std::map<std::uint16_t, std::vector<Range>>> read_allowed(Socket& nft) {
+  const Result<std::vector<Element>> elements = read_set(nft, kAllowed);
+  if (!elements) return forward(elements.error());
+  std::map<std::uint16_t, std::vector<Range>> allowed;
+  for (const Element& element : *elements) {
+    const auto first = address_behind_a_name(element.key), last = element.key_end.empty() ? first : address_behind_a_name(element.key_end);
+    if (!first || !last) return fail(Errc::kMalformed, "read the set", kAllowed.name);
+    if (const auto net = net_of_bridge(interface_of(element))) allowed[*net].push_back({*first, *last});
+  }
+  for (auto& [net, ranges] : allowed) std::ranges::sort(ranges);
+  return allowed;
+}
+
+// A rule that lets out more, or less, than the policy lists now is no whole one: it is made again.
+Status find_rules(Kernel& kernel, const CheckedInventory& wanted, Finds& finds) {
+  const Result<std::vector<Element>> egress = read_set(kernel.nft, kEgress), replies = read_set(kernel.nft, kReplies);
   if (!egress) return forward(egress.error());
-  for (const Element& element : *egress)
-    if (const auto net = net_of_bridge(interface_of(element)))
-      finds.rules[{*net, 0U}] = finds.bridge_index.contains(*net);
+  if (!replies) return forward(replies.error());
+  const auto allowed = read_allowed(kernel.nft);
+  if (!allowed) return forward(allowed.error());
+  std::set<std::uint16_t> answered;
+  for (const Element& element : *replies)
+    if (const auto net = net_of_bridge(interface_of(element))) answered.insert(*net);
+  for (const auto& [net, ranges] : *allowed) finds.rules[{net, 0U}] = false;
+  for (const std::uint16_t net : answered) finds.rules[{net, 0U}] = false;
+  for (const Element& element : *egress) {
+    const auto net = net_of_bridge(interface_of(element));
+    if (!net) continue;
+    const bool listed = element.verdict == static_cast<std::uint32_t>(NFT_GOTO), out = element.verdict != NF_DROP;
+    const auto found = allowed->find(*net);
+    const bool as_listed = (found == allowed->end() ? std::vector<Range>{} : found->second) == (listed ? wanted.listed() : std::vector<Range>{});
+    finds.rules[{*net, 0U}] = finds.bridge_index.contains(*net) && as_listed && answered.contains(*net) == out;
+  }
   return {};
 }
 
@@ -98,7 +135,7 @@ Result<std::vector<wire::Item>> inventory(Kernel& kernel, const CheckedInventory
   Finds finds;
   Status found = find_bridges(kernel, wanted, finds);
   if (found) found = find_taps(kernel, finds);
-  if (found) found = find_rules(kernel, finds);
+  if (found) found = find_rules(kernel, wanted, finds);
   if (!found) return forward(std::move(found.error()));
   std::vector<wire::Item> items;
   append(items, lang::Word::kBridge, finds.bridges);

@@ -75,6 +75,54 @@ TEST_F(Inventory, SaysThatABridgeThatIsDownIsNotAlive) {
   EXPECT_EQ(std::vector<Item>{item(lang::Word::kBridge, 3, 0, false)}, inventory_items());
 }
 
+TEST_F(Inventory, SaysThatARuleIsNotAliveThatLetsOutToOtherThanThePolicyLists) {
+  shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+  make(bridge_task(Op::kMake, 3));
+  wire::Task rule = rule_task(Op::kMake, 3, lang::kEgressListed), wanted = inventory_task();
+  make(rule);
+  wanted.egress = rule.egress;
+  const auto is_alive = [&] {
+    const auto items = inventory_items(wanted);
+    const auto found = std::ranges::find(items, lang::Word::kRule, &Item::word);
+    return found != items.end() && found->alive;
+  };
+  EXPECT_TRUE(is_alive());
+  wanted.egress.push_back({203U << 24 | 113U << 8, 24});
+  EXPECT_FALSE(is_alive()) << "a line more in the policy, and hostd started again";
+  rule.egress = wanted.egress;
+  make(rule);
+  EXPECT_TRUE(is_alive());
+  wanted.egress.erase(wanted.egress.begin());
+  EXPECT_FALSE(is_alive()) << "a line less";
+  rule.egress = wanted.egress;
+  make(rule);
+  EXPECT_TRUE(is_alive());
+  EXPECT_FALSE(shell("nft list set inet mvm allowed").contains("192.0.2.0"));
+  wanted.egress.push_back({203U << 24 | 113U << 8 | 128, 25});
+  EXPECT_TRUE(is_alive()) << "what lies in another line changes nothing";
+  shell("nft add element inet mvm allowed '{ \"br-tenant-3\" . 198.51.100.7-198.51.100.9 }'");
+  EXPECT_FALSE(is_alive()) << "somebody let it out to more";
+  make(rule);
+  EXPECT_TRUE(is_alive());
+  shell("nft delete element inet mvm replies '{ \"br-tenant-3\" }'");
+  EXPECT_FALSE(is_alive()) << "and took the answers away";
+  make(rule);
+  EXPECT_TRUE(is_alive());
+}
+
+TEST_F(Inventory, SaysThatARuleWithoutAListIsNotAliveThatHasOne) {
+  shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+  make(bridge_task(Op::kMake, 3));
+  for (const std::uint64_t egress : {lang::kEgressNone, lang::kEgressNat}) {
+    make(rule_task(Op::kMake, 3, egress));
+    EXPECT_TRUE(inventory_items().back().alive);
+    shell("nft add element inet mvm allowed '{ \"br-tenant-3\" . 198.51.100.0/24 }'");
+    EXPECT_EQ(item(lang::Word::kRule, 3, 0, false), inventory_items().back());
+    make(rule_task(Op::kMake, 3, egress));
+    EXPECT_TRUE(inventory_items().back().alive);
+  }
+}
+
 // Elements come before the link and go after it, so a death in between leaves elements alone.
 TEST_F(Inventory, FindsElementsWithoutTheirLinkAndASweepLeavesNothing) {
   const std::string before = whole_state();

@@ -12,6 +12,7 @@ namespace mvm::net {
 namespace {
 
 constexpr std::uint32_t kFirstUid = 1'000'000;
+constexpr Subnet kListed{192U << 24 | 2U << 8, 24};  // the policy's one egress line
 
 wire::Task task_of(wire::Op op, lang::Word word, std::uint16_t net) {
   wire::Task task;
@@ -48,7 +49,7 @@ wire::Task tap_task(wire::Op op, std::uint16_t net, std::uint32_t slot) {
 wire::Task rule_task(wire::Op op, std::uint16_t net, std::uint64_t egress) {
   wire::Task task = task_of(op, lang::Word::kRule, net);
   task.statement.numbers = {egress, 0, 0, 0};
-  if (egress == lang::kEgressListed) task.egress = {{192U << 24 | 2U << 8, 24}};
+  if (egress == lang::kEgressListed) task.egress = {kListed};
   return task;
 }
 
@@ -56,6 +57,7 @@ wire::Task inventory_task() {
   wire::Task task;
   task.seq = 9;
   task.place.cidr = kCidr;
+  task.egress = {kListed};
   return task;
 }
 
