@@ -69,6 +69,29 @@ TEST_F(DoubledVmm, RefusesTheWrongOrder) {
   EXPECT_EQ(refusal("PUT", "/drives/a", R"({"drive_id":"a","is_root_device":false,"path_on_host":"/dev/null"})"), "PCI is not enabled");
 }
 
+// The metadata service's dance, as its user guide has it.
+TEST_F(DoubledVmm, GivesMetadataForATokenOfItsOwnAlone) {
+  EXPECT_THAT(vmm_.mmds_command("GET /a"), StartsWith("no service"));
+  const std::string asked = "X-metadata-token-ttl-seconds:";
+  Mmds mine, its;
+  const nlohmann::json store = {{"a", "1"}, {"b", {{"c", "2"}}}, {"n", 3}};
+  EXPECT_THAT(mine.answer("GET /a", store), StartsWith("401 No MMDS token provided"));
+  EXPECT_THAT(mine.answer("PUT /latest/api/token", store), StartsWith("400 Token time to live value not found"));
+  for (const char* ttl : {"0", "21601", "x", "-1"}) EXPECT_THAT(mine.answer("PUT /latest/api/token " + asked + ttl, store), StartsWith("400 Invalid time")) << ttl;
+  EXPECT_THAT(mine.answer("PUT /latest/api/token X-Forwarded-For:1 " + asked + "60", store), StartsWith("400 "));
+  EXPECT_THAT(mine.answer("PUT /a " + asked + "60", store), StartsWith("404 "));
+  EXPECT_THAT(mine.answer("POST /a", store), StartsWith("405 "));
+  const std::string token = mine.answer("PUT /latest/api/token " + asked + "21600", store).substr(4), with = " x-metadata-token:" + token;
+  EXPECT_EQ(mine.answer("GET /a" + with, store), "200 1");
+  EXPECT_EQ(mine.answer("GET /b/c" + with, store), "200 2");
+  EXPECT_EQ(mine.answer("GET /" + with, store), "200 a,b/,n");
+  EXPECT_EQ(mine.answer("GET /b" + with + " Accept:application/json", store), R"(200 {"c":"2"})");
+  EXPECT_THAT(mine.answer("GET /n" + with, store), StartsWith("501 "));
+  EXPECT_THAT(mine.answer("GET /d" + with, store), StartsWith("404 "));
+  EXPECT_EQ(its.answer("GET /a" + with, store), "401 MMDS token not valid.");
+  EXPECT_EQ(mine.answer("GET /a X-metadata-token:" + std::string(48, '0'), store), "401 MMDS token not valid.");
+}
+
 TEST_F(DoubledVmm, TellsItsState) {
   boot();
   const auto state = [&] { return nlohmann::json::parse(vmm_.handle("GET", "/", "").body)["state"]; };

@@ -6,7 +6,8 @@
 //   --print-api-table     the table, as JSON
 //   run/guest.sock        in the jail: one command a line, one answer a line: "ping A" and "pingfrom S A" ("reply 0.42ms",
 //                         "timeout"), "send HEX" (any frame), "address", "seen" (frames that came), "state";
-//                         "memory" (how many restored pages were looked at, and were wrong), "dirty N" (write N pages)
+//                         "memory" (how many restored pages were looked at, and were wrong), "dirty N" (write N pages);
+//                         "mmds GET /path Header:value..." (what its metadata service answers, mmds.h)
 //
 // Misbehaves when the first line of /rootfs says so, for tests of who must live with it:
 //   mvm-double die-at-start | die-after-start | deaf | hang-on M /path | bad-http M /path | refuse M /path | flood M /path
@@ -234,6 +235,8 @@ class Server {
         say(client.fd, daemon_.told() + "\n");
       } else if (line == "memory" || line.starts_with("dirty ")) {
         say(client.fd, vmm_.memory_command(line) + "\n");
+      } else if (line.starts_with("mmds ")) {
+        say(client.fd, vmm_.mmds_command(line.substr(5)) + "\n");
       } else if (const auto answer = vmm_.guest().command(client.id, line)) {
         say(client.fd, *answer + "\n");
       }

@@ -309,4 +309,10 @@ Reply Vmm::set_mmds(const nlohmann::json& body) {
   return ok();
 }
 
+std::string Vmm::mmds_command(const std::string& request) {
+  if (!config_.contains("mmds-config")) return "no service: the frame went out by the tap";
+  if (config_["mmds-config"].value("version", "V1") != "V2") return "fake-firecracker: version 1 of MMDS is not doubled";
+  return service_.answer(request, mmds_.value_or(nlohmann::json::object()));
+}
+
 }  // namespace mvm::doubles

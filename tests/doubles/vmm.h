@@ -13,6 +13,7 @@
 #include "tests/doubles/api_table.h"
 #include "tests/doubles/guest.h"
 #include "tests/doubles/memory.h"
+#include "tests/doubles/mmds.h"
 
 namespace mvm::doubles {
 
@@ -36,6 +37,9 @@ class Vmm {
   // "memory": how the look at what was restored stands; "dirty N": the guest writes N pages. While it runs.
   [[nodiscard]] std::string memory_command(const std::string& line);
 
+  // What the guest gets of its metadata service, by the address that is configured: mmds.h has the request and the answer.
+  [[nodiscard]] std::string mmds_command(const std::string& request);
+
  private:
   void make_vm();
   void make_memory();
@@ -57,6 +61,7 @@ class Vmm {
   nlohmann::json machine_ = {{"vcpu_count", 1}, {"mem_size_mib", 128}, {"smt", false}, {"track_dirty_pages", false}, {"huge_pages", "None"}};
   nlohmann::json config_ = nlohmann::json::object();  // as GET /vm/config tells it
   std::optional<nlohmann::json> mmds_;
+  Mmds service_;
   std::string boot_args_;
   Guest guest_;
   std::unique_ptr<Memory> memory_;  // once it has started, or was restored

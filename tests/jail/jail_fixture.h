@@ -186,9 +186,10 @@ class JailFixture : public testing::Test {
   }
 
   // One command to the doubled guest, and its answer; empty where there is none within two seconds.
-  [[nodiscard]] std::string ask_guest(const std::string& line) const {
+  [[nodiscard]] std::string ask_guest(const std::string& line) const { return ask_guest_of(root_path(), line); }
+  [[nodiscard]] static std::string ask_guest_of(const std::string& root, const std::string& line) {
     const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const Fd inode(open((root_path() + "/run/guest.sock").c_str(), O_PATH | O_CLOEXEC));
+    const Fd inode(open((root + "/run/guest.sock").c_str(), O_PATH | O_CLOEXEC));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strcpy(address.sun_path, ("/proc/self/fd/" + std::to_string(inode.get())).c_str());
@@ -196,7 +197,7 @@ class JailFixture : public testing::Test {
     const timeval patience{2, 0};
     setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     (void)!write(socket.get(), (line + "\n").data(), line.size() + 1);
-    char answer[128];
+    char answer[512];
     const ssize_t got = read(socket.get(), answer, sizeof answer);
     return got <= 0 ? "" : std::string(answer, static_cast<std::size_t>(got) - 1);
   }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "broker/jail/launch.h"
+#include "policy-lang/table.h"
+#include "tests/doubles/api_table.h"
 
 namespace mvm::jail {
 namespace {
@@ -60,6 +62,50 @@ TEST(Requests, LimitAsThePlanSaysAndNeverMoreThanIsBuiltIn) {
   EXPECT_EQ(most_of_drive, body_of("/drives/rootfs", place));
   place.pps = 0, place.mbps = 100'000;
   EXPECT_EQ(body_of("/network-interfaces/eth0", kPlace), body_of("/network-interfaces/eth0", place));
+}
+
+// The rule of the API's table that a request falls under, its path without what stands for {id}.
+const doubles::RequestRule* rule_of(const Request& request) {
+  const auto matches = [](const std::string& path, const std::string& pattern) {
+    const std::size_t id = pattern.find("{id}");
+    return id == std::string::npos ? path == pattern : path.starts_with(pattern.substr(0, id)) && path.find('/', id) == std::string::npos;
+  };
+  for (const doubles::RequestRule& rule : doubles::request_rules())
+    if (rule.method == request.method && matches(request.path, rule.path)) return &rule;
+  return nullptr;
+}
+
+std::vector<nlohmann::json> buckets_in(const nlohmann::json& body) {
+  std::vector<nlohmann::json> found;
+  for (const char* limiter : {"rate_limiter", "rx_rate_limiter", "tx_rate_limiter"})
+    if (body.contains(limiter))
+      for (const auto& [name, bucket] : body[limiter].items()) found.push_back(bucket);
+  return found;
+}
+
+// A bucket of size 0, or that refills in no time, is none to Firecracker (src/vmm/src/rate_limiter): the guest would have no limit.
+TEST(Requests, HaveNoBucketThatFirecrackerTakesForNoLimitAndNoneThatItsDescriptionRefuses) {
+  const auto most = [](lang::Word word, const char* field) { return lang::row(word).fields[lang::field_index(word, field)].max; };
+  const std::uint64_t pps = most(lang::Word::kTap, "pps"), mbps = most(lang::Word::kTap, "mbps"), io = most(lang::Word::kCgroup, "io");
+  for (const std::array<std::uint64_t, 3>& said : {std::array<std::uint64_t, 3>{0, 0, 0}, {1, 1, 1}, {pps, mbps, io}, {pps, 0, 1}, {1, mbps, 0}}) {
+    wire::Place place = kPlace;
+    place.drives = wire::kAllDrives;
+    place.pps = said[0], place.mbps = said[1], place.io = said[2];
+    std::size_t buckets = 0;
+    for (const Request& request : configuration(jail_statement(), place)) {
+      const doubles::RequestRule* rule = rule_of(request);
+      ASSERT_NE(rule, nullptr) << request.path;
+      const nlohmann::json body = doubles::parse_json(request.body);
+      EXPECT_EQ(doubles::fault_in(body, doubles::body_rule(rule->body)), std::nullopt) << request.path << ": " << request.body;
+      for (const nlohmann::json& bucket : buckets_in(body)) {
+        ++buckets;
+        EXPECT_GT(bucket["size"].get<std::uint64_t>(), 0u) << request.body;
+        EXPECT_GT(bucket["refill_time"].get<std::uint64_t>(), 0u) << request.body;
+        EXPECT_FALSE(bucket.contains("one_time_burst")) << "it would be had beyond the rate";
+      }
+    }
+    EXPECT_EQ(buckets, 2 * 2 + 2 * 2 + 1u) << "two drives and both ways of the tap, in bytes and operations, and entropy's bytes";
+  }
 }
 
 TEST(Requests, StartPauseAndResume) {
