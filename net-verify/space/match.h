@@ -1,5 +1,5 @@
 // What a register holds, byte by byte, and which packets make it equal to, or lie between, constants. Pure.
-// Proven by: tests/net-verify/match_test.cc (against every value of the bytes), tests/net-verify/differential_test.cc.
+// Proven by: tests/net-verify/space_test.cc (against every value of the bytes), tests/net-verify/differential_test.cc.
 #pragma once
 
 #include <cstdint>

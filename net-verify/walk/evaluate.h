@@ -2,7 +2,7 @@
 // An over-approximation: a packet that the kernel lets through is in the answer. What is in the answer and has no doubt, the
 // kernel lets through, for some choice of what the sender chooses. Pure.
 // Follows the kernel's net/netfilter/nf_tables_core.c, nft_{cmp,range,bitwise,byteorder,lookup,payload,meta,ct}.c.
-// Proven by: tests/net-verify/differential_test.cc (against a slow evaluator of single packets), evaluate_test.cc.
+// Proven by: tests/net-verify/differential_test.cc (against a slow evaluator of single packets), work_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct Place {
   const Link* out = nullptr;
   const Link* in_bridge = nullptr;   // masters of those, where the hook is a bridge's
   const Link* out_bridge = nullptr;
+  bool any_out = false;  // by which link they leave is not known: whatever a rule asks of it may be so or not
 };
 
 class Evaluator {
@@ -48,6 +49,8 @@ class Evaluator {
   // With whose path it lies on (about()); nobody's: it concerns the whole question.
   [[nodiscard]] const std::map<std::string, std::set<std::uint16_t>>& cannot_tell() const { return cannot_tell_; }
   void cannot_tell(const std::string& why);
+  // What was told since is not: what was asked is asked again, more closely.
+  void take_back(std::map<std::string, std::set<std::uint16_t>> to) { cannot_tell_ = std::move(to); }
   // Whose packets are followed from here on.
   void about(std::uint16_t net) { about_ = net; }
   [[nodiscard]] Work& work() { return work_; }

@@ -156,6 +156,8 @@ void RuleRun::meta(const Expr& expr, const Lot& lot) {
   const auto put = [&](std::vector<Byte> bytes) { load(lot, expr.destination, std::move(bytes)); };
   // Without the link there is no group and no kind: the rule ends.
   const auto of_link = [&](const Link* link, std::vector<Byte> bytes) { return link == nullptr ? miss(lot.packets) : put(std::move(bytes)); };
+  if (place_.any_out && (expr.key == NFT_META_OIFNAME || expr.key == NFT_META_OIF || expr.key == NFT_META_OIFGROUP || expr.key == NFT_META_OIFKIND))
+    return put(std::vector<Byte>(expr.key == NFT_META_OIFNAME || expr.key == NFT_META_OIFKIND ? IFNAMSIZ : 4));
   switch (expr.key) {
     case NFT_META_PROTOCOL: return put(bytes_of(Field::kType));
     case NFT_META_NFPROTO: return put({constant(place_.protocol)});

@@ -1,5 +1,5 @@
 // One rule on one lot of packets: expressions in order, each of which may cut the lot, fill registers, and end it. Pure.
-// Proven by: tests/net-verify/differential_test.cc, evaluate_test.cc.
+// Proven by: tests/net-verify/differential_test.cc, work_test.cc.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // Which packets a set's elements meet. Kernel: nft_set_hash.c, nft_set_rbtree.c, nft_set_pipapo.c. Pure.
-// Proven by: tests/net-verify/differential_test.cc, evaluate_test.cc.
+// Proven by: tests/net-verify/differential_test.cc, work_test.cc.
 #pragma once
 
 #include <span>

@@ -31,6 +31,13 @@ std::vector<Packets> only(const std::vector<Packets>& packets, Field field, Inte
   return made;
 }
 
+// Those of one tap, or all of one tenant's, in one box.
+Packets around(const std::vector<Packets>& packets) {
+  Packets all = packets.front();
+  for (const Packets& one : packets) all.box = all.box.hull(one.box);
+  return all;
+}
+
 bool to_a_group(const Box& box) { return kReserved.contains(box.of(Field::kTargetMac)); }
 
 std::vector<Packets> of_type(const std::vector<Packets>& packets, std::uint64_t type) { return only(packets, Field::kType, {type, type}); }
@@ -90,9 +97,49 @@ void Walker::bridge(const Link& in, const Link& bridge, std::vector<Packets> pac
   check_own(in, packets);
   to_ports(in, bridge, packets, source);
   for (Packets& one : packets) one = one.then("bridged to " + bridge.name);
+  lift(in, bridge, packets, source);
+}
+
+std::vector<Packets> Walker::above(const Link& in, const Link& bridge, std::vector<Packets> packets) {
   std::vector<Packets> up = evaluator_.run({kBridge, kInput, &in, nullptr, &bridge, nullptr}, std::move(packets));
-  if (up.empty() || !source.entered.insert(bridge.index).second) return;
-  host_stack(bridge, evaluator_.run({kNetdev, kIngress, &bridge, nullptr, nullptr, nullptr}, std::move(up)), source);
+  return evaluator_.run({kNetdev, kIngress, &bridge, nullptr, nullptr, nullptr}, std::move(up));
+}
+
+// To the host's stack by the bridge. Where that waits, one box around them all does for now: each by itself is followed only where
+// something of that box arrives somewhere (settle).
+void Walker::lift(const Link& in, const Link& bridge, const std::vector<Packets>& packets, Source& source) {
+  if (source.entered.contains(bridge.index)) return;
+  std::vector<Packets> exact;
+  for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6}) {
+    std::vector<Packets> some = of_type(packets, type);
+    if (some.empty()) continue;
+    if (collecting_) {
+      auto known = evaluator_.cannot_tell();
+      std::vector<Packets> up = above(in, bridge, {around(some)});
+      if (evaluator_.cannot_tell() == known) {
+        if (up.empty()) continue;
+        source.entered.insert(bridge.index);
+        Waits& waits = waiting_[{bridge.index, source.net}];
+        waits.around.insert(waits.around.end(), std::make_move_iterator(up.begin()), std::make_move_iterator(up.end()));
+        waits.held.push_back({&in, &bridge, std::move(some)});
+        continue;
+      }
+      evaluator_.take_back(std::move(known));
+    }
+    std::vector<Packets> up = above(in, bridge, std::move(some));
+    exact.insert(exact.end(), std::make_move_iterator(up.begin()), std::make_move_iterator(up.end()));
+  }
+  if (exact.empty()) return;
+  source.entered.insert(bridge.index);
+  host_stack(bridge, std::move(exact), source);
+}
+
+bool Walker::may_pass(const Place& place, const std::vector<Packets>& packets) {
+  auto known = evaluator_.cannot_tell();
+  const bool left = !evaluator_.run(place, packets).empty();
+  if (evaluator_.cannot_tell() == known) return left;
+  evaluator_.take_back(std::move(known));
+  return true;
 }
 
 // Frames to the reserved addresses are the port's own, past prerouting; to LLDP's past all hooks of the bridge.
@@ -136,7 +183,7 @@ void Walker::check_own(const Link& tap, const std::vector<Packets>& packets) {
 void Walker::host_stack(const Link& in, std::vector<Packets> packets, Source& source) {
   if (packets.empty()) return;
   if (collecting_) {
-    auto& waits = waiting_[{in.index, source.net}];
+    auto& waits = waiting_[{in.index, source.net}].packets;
     waits.insert(waits.end(), std::make_move_iterator(packets.begin()), std::make_move_iterator(packets.end()));
     return;
   }
@@ -146,27 +193,37 @@ void Walker::host_stack(const Link& in, std::vector<Packets> packets, Source& so
 
 void Walker::pending() {
   collecting_ = false;
-  for (auto& [key, waits] : waiting_) {
-    const Link& in = *snapshot_.link(key.first);
+  for (const auto& [key, waits] : waiting_) {
     evaluator_.about(key.second);
-    for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6}) {
-      const std::vector<Packets> all = of_type(waits, type);
-      if (all.empty()) continue;
-      // One box around all: if nothing of it arrives, nothing of them does. If something does, each by itself.
-      Packets around = all.front();
-      for (const Packets& one : all) around.box = around.box.hull(one.box);
-      auto before = found_;
-      const std::size_t untold = untold_;
-      Source source{key.second, {in.index}};
-      host_stack(in, {around}, source);
-      if (all.size() == 1 || (found_.size() == before.size() && untold == untold_)) continue;
-      found_ = std::move(before);
-      untold_ = untold;
-      for (const Packets& one : all) {
-        Source again{key.second, {in.index}};
-        host_stack(in, {one}, again);
-      }
-    }
+    for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6}) settle(*snapshot_.link(key.first), key.second, type);
+  }
+}
+
+// One box around all: if nothing of it arrives, nothing of them does. If something does, each by itself.
+void Walker::settle(const Link& in, std::uint16_t net, std::uint64_t type) {
+  const Waits& waits = waiting_.at({in.index, net});
+  std::vector<Packets> all = of_type(waits.packets, type);
+  const std::vector<Packets> coarse = of_type(waits.around, type);
+  all.insert(all.end(), coarse.begin(), coarse.end());
+  if (all.empty()) return;
+  auto before = found_;
+  auto known = evaluator_.cannot_tell();
+  const std::size_t untold = untold_;
+  Source source{net, {in.index}};
+  host_stack(in, {around(all)}, source);
+  const bool nothing = found_.size() == before.size() && untold == untold_ && evaluator_.cannot_tell() == known;
+  if (nothing || (all.size() == 1 && coarse.empty())) return;
+  found_ = std::move(before);
+  evaluator_.take_back(std::move(known));
+  untold_ = untold;
+  all = of_type(waits.packets, type);
+  for (const Held& held : waits.held) {
+    std::vector<Packets> up = above(*held.in, *held.bridge, of_type(held.packets, type));
+    all.insert(all.end(), std::make_move_iterator(up.begin()), std::make_move_iterator(up.end()));
+  }
+  for (const Packets& one : all) {
+    Source again{net, {in.index}};
+    host_stack(in, {one}, again);
   }
 }
 
@@ -179,11 +236,15 @@ void Walker::ipv4(const Link& in, const std::vector<Packets>& packets, Source& s
                             .doubted("conntrack may give the packet another destination")
                             .then("an answer, translated back"));
   arrived = evaluator_.run({kIp, kPrerouting, &in, nullptr, nullptr, nullptr}, std::move(arrived));
+  // Whatever the routing says: what no input and no forwarding lets through is not looked up.
+  const bool forwards = snapshot_.setting(in.name, "forwarding", 1) != 0;
+  const bool to_host = may_pass({kIp, kInput, &in, nullptr, nullptr, nullptr}, arrived);
+  if (!to_host && !(forwards && may_pass({kIp, kForward, &in, nullptr, nullptr, nullptr, true}, arrived))) return;
   for (const Packets& one : arrived)
     for (Routed& routed : routing_.route(in, one, evaluator_)) {
-      if (routed.fate == Fate::kHost) deliver(in, kIp, std::move(routed.packets), source);
-      else if (to_a_group(routed.packets.box)) continue;  // what is not sent to the host's own MAC is not forwarded (ip_forward)
-      else if (snapshot_.setting(in.name, "forwarding", 1) != 0) forward(in, *routed.out, kIp, std::move(routed.packets), source);
+      if (routed.fate == Fate::kHost && to_host) deliver(in, kIp, std::move(routed.packets), source);
+      else if (routed.fate == Fate::kHost || to_a_group(routed.packets.box)) continue;  // what is not sent to the host's own MAC is not forwarded (ip_forward)
+      else if (forwards) forward(in, *routed.out, kIp, std::move(routed.packets), source);
     }
 }
 

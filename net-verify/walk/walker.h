@@ -3,7 +3,7 @@
 // that is not the tap's own. Pure.
 // The way of a packet: netdev ingress; of a bridge's port bridge prerouting, then forward, or input and its bridge's ingress;
 // prerouting; routing; input, or forward and postrouting; egress (kernel: net/core/dev.c, net/bridge/br_input.c, net/ipv4/ip_input.c).
-// Proven by: tests/net-verify/walker_test.cc, verify_kernel_test.cc.
+// Proven by: tests/net-verify/verify_kernel_test.cc.
 #pragma once
 
 #include <map>
@@ -37,7 +37,11 @@ class Walker {
   void bridge(const Link& in, const Link& bridge, std::vector<Packets> packets, Source& source);
   void to_ports(const Link& in, const Link& bridge, const std::vector<Packets>& packets, Source& source);
   void reserved(const Link& in, const Link& bridge, const std::vector<Packets>& packets, Source& source);
+  void lift(const Link& in, const Link& bridge, const std::vector<Packets>& packets, Source& source);
+  [[nodiscard]] std::vector<Packets> above(const Link& in, const Link& bridge, std::vector<Packets> packets);
   void host_stack(const Link& in, std::vector<Packets> packets, Source& source);
+  // Whether anything of these may be left behind a hook: true too where that can only be told of each by itself.
+  [[nodiscard]] bool may_pass(const Place& place, const std::vector<Packets>& packets);
   void ipv4(const Link& in, const std::vector<Packets>& packets, Source& source);
   void ipv6(const Link& in, const std::vector<Packets>& packets, Source& source);
   void deliver(const Link& in, std::uint8_t protocol, Packets packets, Source& source);
@@ -46,6 +50,7 @@ class Walker {
   void outside(const Link& out, const Packets& packets, const Source& source);
   void check_own(const Link& tap, const std::vector<Packets>& packets);
   void pending();
+  void settle(const Link& in, std::uint16_t net, std::uint64_t type);
 
   void tell(const char* check, std::vector<std::uint16_t> nets, const std::string& where, const std::string& what, const Packets& packets);
   [[nodiscard]] std::optional<std::uint16_t> tenant_of(const Link& link) const;
@@ -57,7 +62,17 @@ class Walker {
   Routing routing_;
   std::map<std::uint32_t, std::vector<const Link*>> ports_;  // by bridge
   // What waits to enter the host's own stack by a link, of one tenant: all taps of a bridge at once.
-  std::map<std::pair<std::uint32_t, std::uint16_t>, std::vector<Packets>> waiting_;
+  struct Held {
+    const Link* in;
+    const Link* bridge;
+    std::vector<Packets> packets;  // as they are before the bridge's input
+  };
+  struct Waits {
+    std::vector<Packets> packets;  // as they come out of it
+    std::vector<Packets> around;   // the same of what is held, but in one box for each tap
+    std::vector<Held> held;
+  };
+  std::map<std::pair<std::uint32_t, std::uint16_t>, Waits> waiting_;
   bool collecting_ = true;
   std::map<std::tuple<std::string, std::vector<std::uint16_t>, std::string>, Finding> found_;
   std::size_t untold_ = 0;

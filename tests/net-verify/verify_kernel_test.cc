@@ -288,6 +288,26 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair{"nft insert rule inet mvm input socket transparent 1 accept", "DOUBT"},
                     std::pair{"ip nexthop add id 9 blackhole; ip route add 198.51.100.0/24 nhid 9", "of a kind that is not modelled"}));
 
+// All that a tap can send is first followed in one box, and each by itself only where something of that box arrives: what no guest can
+// send (from DHCP's port) is in the box, and must not be in the answer.
+TEST_F(Node, IsSoundWhereARuleLetsInWhatNoGuestCanSend) {
+  shell("nft insert rule inet mvm input iifname br-tenant-3 udp sport 67 accept");
+  const Report report = look();
+  EXPECT_EQ(Answer::kSound, report.answer()) << text(report);
+  breaks("nft insert rule inet mvm input iifname br-tenant-3 udp sport 66-67 accept", "host");
+}
+
+TEST_F(Node, IsSoundWhereARuleThatIsNotModelledMeetsWhatNoGuestCanSend) {
+  shell("nft insert rule inet mvm input iifname br-tenant-3 udp sport 67 udp dport set 5");
+  shell("nft insert rule inet mvm forward iifname br-tenant-3 udp sport 67 udp dport set 5");
+  shell("nft add table bridge foreign; nft add chain bridge foreign in '{ type filter hook input priority -5; }';"
+        "nft add rule bridge foreign in udp sport 67 udp dport set 5");
+  const Report report = look();
+  EXPECT_EQ(Answer::kSound, report.answer()) << text(report);
+  shell("nft insert rule inet mvm forward iifname br-tenant-3 udp sport 66-67 udp dport set 5");
+  EXPECT_EQ(Answer::kCannotTell, look().answer()) << text(look());
+}
+
 // Steps for each tap stay few, however many others there are.
 TEST_F(Node, WithAThousandTapsOf64TenantsIsSoundWithinTheWorkOfOneQuestion) {
   constexpr std::uint16_t kTenants = 64;
