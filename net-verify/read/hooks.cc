@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter_arp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_hook.h>
 #include <linux/netfilter_bridge.h>
@@ -32,6 +33,7 @@ class Hooks {
     if (const int error = ask(NFPROTO_IPV4, 0, ""); error == EINVAL || error == EOPNOTSUPP) return false;  // no such subsystem
     for (const std::uint8_t family : {NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_BRIDGE})
       for (const std::uint32_t hook : {NF_INET_PRE_ROUTING, NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_POST_ROUTING}) take(family, hook, "");
+    take(NFPROTO_ARP, NF_ARP_IN, "");
     for (const Link& link : snapshot_.links)
       for (std::uint32_t hook = 0; hook < kNetdevHooks; ++hook) take(kNetdev, hook, link.name);
     return true;

@@ -3,6 +3,7 @@
 #include <linux/if_ether.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/derived.h"
 #include "net-verify/space/match.h"
@@ -12,8 +13,9 @@
 namespace mvm::verify {
 namespace {
 
-constexpr std::uint8_t kIp = 2, kNetdev = 5, kBridge = 7, kIp6 = 10;           // NFPROTO_*
+constexpr std::uint8_t kIp = 2, kArp = 3, kNetdev = 5, kBridge = 7, kIp6 = 10;           // NFPROTO_*
 constexpr std::uint32_t kPrerouting = 0, kInput = 1, kForward = 2, kPostrouting = 4;  // NF_INET_* and NF_BR_* alike
+constexpr std::uint32_t kArpIn = 0;                                            // NF_ARP_IN
 constexpr std::uint32_t kIngress = 0, kEgress = 1;                             // NF_NETDEV_*
 constexpr Interval kReserved{0x0180'c200'0000, 0x0180'c200'000f};              // IEEE 802.1Q table 8-1
 constexpr std::uint64_t kLldp = 0x0180'c200'000e;
@@ -28,6 +30,13 @@ std::vector<Packets> only(const std::vector<Packets>& packets, Field field, Inte
   std::vector<Packets> made;
   for (const Packets& one : packets)
     if (const Box box = one.box.within(field, interval); !box.empty()) made.push_back(one.in(box));
+  return made;
+}
+
+std::vector<Packets> of_other_types(const std::vector<Packets>& packets) {
+  std::vector<Packets> made;
+  for (const Packets& one : packets)
+    for (const Box& box : without(one.box, {Box().with(Field::kType, ETH_P_IP), Box().with(Field::kType, ETH_P_IPV6)})) made.push_back(one.in(box));
   return made;
 }
 
@@ -110,8 +119,7 @@ std::vector<Packets> Walker::above(const Link& in, const Link& bridge, std::vect
 void Walker::lift(const Link& in, const Link& bridge, const std::vector<Packets>& packets, Source& source) {
   if (source.entered.contains(bridge.index)) return;
   std::vector<Packets> exact;
-  for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6}) {
-    std::vector<Packets> some = of_type(packets, type);
+  for (std::vector<Packets>& some : std::array{of_type(packets, ETH_P_IP), of_type(packets, ETH_P_IPV6), of_other_types(packets)}) {
     if (some.empty()) continue;
     if (collecting_) {
       auto known = evaluator_.cannot_tell();
@@ -189,13 +197,15 @@ void Walker::host_stack(const Link& in, std::vector<Packets> packets, Source& so
   }
   ipv4(in, of_type(packets, ETH_P_IP), source);
   ipv6(in, of_type(packets, ETH_P_IPV6), source);
+  // What becomes of it then is not asked, but whether something that is not modelled gets it into its hands.
+  (void)evaluator_.run({kArp, kArpIn, &in, nullptr, nullptr, nullptr}, of_type(packets, ETH_P_ARP));
 }
 
 void Walker::pending() {
   collecting_ = false;
   for (const auto& [key, waits] : waiting_) {
     evaluator_.about(key.second);
-    for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6}) settle(*snapshot_.link(key.first), key.second, type);
+    for (const std::uint64_t type : {ETH_P_IP, ETH_P_IPV6, ETH_P_ARP}) settle(*snapshot_.link(key.first), key.second, type);
   }
 }
 

@@ -308,6 +308,15 @@ TEST_F(Node, IsSoundWhereARuleThatIsNotModelledMeetsWhatNoGuestCanSend) {
   EXPECT_EQ(Answer::kCannotTell, look().answer()) << text(look());
 }
 
+TEST_F(Node, TellsOfRulesOfTheArpFamilyThatAreNotModelled) {
+  shell("nft add table arp foreign; nft add chain arp foreign in '{ type filter hook input priority 0; }'; nft add rule arp foreign in arp operation reply drop");
+  EXPECT_EQ(Answer::kSound, look().answer()) << text(look());
+  shell("nft add rule arp foreign in arp saddr ip set 10.240.4.3");
+  const Report report = look();
+  EXPECT_EQ(Answer::kCannotTell, report.answer());
+  EXPECT_TRUE(text(report).contains("arp foreign in")) << text(report);
+}
+
 // Steps for each tap stay few, however many others there are.
 TEST_F(Node, WithAThousandTapsOf64TenantsIsSoundWithinTheWorkOfOneQuestion) {
   constexpr std::uint16_t kTenants = 64;
