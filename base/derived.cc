@@ -32,20 +32,24 @@ std::string mac_to_string(const std::array<std::uint8_t, 6>& mac) {
 
 std::string instance_path(const Subject& instance) { return to_string(instance); }
 
-std::string data_device_name(const Subject& instance) {
-  return std::string(kDataDevice) + std::string(instance.tenant.view()) + "." + std::string(instance.pool.view()) + "." +
-         to_string(instance.instance).substr(2);
+std::string memory_name(const Subject& instance) {
+  return std::string(instance.tenant.view()) + "." + std::string(instance.pool.view()) + "." + to_string(instance.instance).substr(2);
 }
 
-std::optional<Subject> instance_of_data_device(std::string_view name) {
-  if (!name.starts_with(kDataDevice)) return std::nullopt;
-  name.remove_prefix(kDataDevice.size());
+std::optional<Subject> instance_of_memory(std::string_view name) {
   const std::size_t first = name.find('.'), last = name.rfind('.');
   if (first == std::string_view::npos || first == last) return std::nullopt;
   const auto tenant = Name::from(name.substr(0, first)), pool = Name::from(name.substr(first + 1, last - first - 1));
   const auto instance = InstanceId::from("i-" + std::string(name.substr(last + 1)));
   if (!tenant || !pool || !instance) return std::nullopt;
   return instance_subject(*tenant, *pool, *instance);
+}
+
+std::string data_device_name(const Subject& instance) { return std::string(kDataDevice) + memory_name(instance); }
+
+std::optional<Subject> instance_of_data_device(std::string_view name) {
+  if (!name.starts_with(kDataDevice)) return std::nullopt;
+  return instance_of_memory(name.substr(kDataDevice.size()));
 }
 
 }  // namespace mvm

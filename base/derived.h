@@ -28,6 +28,10 @@ inline constexpr std::size_t kMaxLinkName = 15;  // IFNAMSIZ - 1
 // "acme/workers/i-a3f7b2c1": below the cgroup root, the jail root, the volume and the snapshot root alike.
 [[nodiscard]] std::string instance_path(const Subject& instance);
 
+// "acme.workers.a3f7b2c1": the instance's directory in the memory file system. A dot is in no name of ours.
+[[nodiscard]] std::string memory_name(const Subject& instance);
+[[nodiscard]] std::optional<Subject> instance_of_memory(std::string_view name);
+
 // "mvm-data-acme.workers.a3f7b2c1": the device of the instance's open volume. A dot is in no name of ours, so no two instances
 // have the same; with the longest names, and what cryptsetup puts before it in a device's uuid, just short enough (DM_UUID_LEN).
 [[nodiscard]] std::string data_device_name(const Subject& instance);

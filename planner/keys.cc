@@ -36,8 +36,21 @@ const Envelopes::Bytes* Envelopes::find(const sealing::Label& label) {
   return nullptr;
 }
 
+std::vector<sealing::Label> Envelopes::needs_of(const lang::Statement& statement) const {
+  const auto snapshot = whose_.snapshots.find(statement.subject);
+  return wire::needs_of(statement, whose_.node, whose_.generation, snapshot == whose_.snapshots.end() ? nullptr : &snapshot->second);
+}
+
+std::map<Subject, lang::Statement> snapshots_in(const lang::Document& state) {
+  std::map<Subject, lang::Statement> found;
+  for (const lang::Statement& line : state.statements) {
+    if (line.word == lang::Word::kSnapshot) found.emplace(line.subject, line);
+  }
+  return found;
+}
+
 std::optional<std::string> Envelopes::hinders(const lang::Statement& statement) {
-  for (const sealing::Label& need : wire::needs_of(statement, whose_.node, whose_.generation)) {
+  for (const sealing::Label& need : needs_of(statement)) {
     if (find(need) != nullptr) continue;
     const std::string waits = "it waits for " + to_string(need);
     if (!whose_.recipient) return waits + ", which nobody can seal: hostd has no identity (`mvm key identity`)";
@@ -49,7 +62,7 @@ std::optional<std::string> Envelopes::hinders(const lang::Statement& statement) 
 Result<std::vector<std::uint8_t>> Envelopes::bundle(const std::vector<lang::Statement>& statements) {
   std::map<sealing::Label, Bytes> needed;
   for (const lang::Statement& statement : statements) {
-    for (const sealing::Label& need : wire::needs_of(statement, whose_.node, whose_.generation)) {
+    for (const sealing::Label& need : needs_of(statement)) {
       const Bytes* envelope = find(need);
       if (envelope != nullptr) needed.emplace(need, *envelope);
     }

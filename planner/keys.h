@@ -24,6 +24,8 @@ namespace mvm::planner {
 // To whom hostd's offer says that keys are to be sealed. Nothing where it is none.
 [[nodiscard]] std::optional<Digest> recipient_of(sealing::Bytes offer);
 
+[[nodiscard]] std::map<Subject, lang::Statement> snapshots_in(const lang::Document& state);
+
 // For one step: what is in a directory is looked at once.
 class Envelopes {
  public:
@@ -31,6 +33,7 @@ class Envelopes {
     Name node;
     std::uint64_t generation = 0;
     std::optional<Digest> recipient;  // none: hostd offers nothing, so there is none for it
+    std::map<Subject, lang::Statement> snapshots = {};  // of those that sleep: waking one needs the key that its line names
   };
   // Looked for in the directories in their order; those without a name are left out.
   Envelopes(const Whose& whose, std::vector<std::string> directories) : whose_(whose), directories_(std::move(directories)) {}
@@ -46,6 +49,7 @@ class Envelopes {
   using Bytes = std::vector<std::uint8_t>;
   // What is there under that name and is no such envelope counts as none: hostd would refuse the plan for it.
   [[nodiscard]] const Bytes* find(const sealing::Label& label);
+  [[nodiscard]] std::vector<sealing::Label> needs_of(const lang::Statement& statement) const;
 
   Whose whose_;
   std::vector<std::string> directories_;

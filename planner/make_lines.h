@@ -19,6 +19,7 @@ struct Blueprint {
 struct Boot {
   std::uint64_t state = lang::kRunning;  // kRunning or kWarm
   std::uint32_t slot = 0;
+  std::uint64_t guest = lang::kAwake;  // of one that wakes: kParked where nobody tells it to go on
 };
 
 // Adds to `instance` what it lacks to have a microVM: cgroup, drives, tap, jail. Boots from its snapshot if it has one, and

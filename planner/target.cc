@@ -117,7 +117,9 @@ class Round {
       note(pool_subject(subject.tenant, subject.pool), "no slot is free in the tenant's subnet or on its bridge");
       return false;
     }
-    add_microvm(instance, blueprint, {state, slot});
+    // Without a worker that talks to guests, one that wakes goes on as if it had been told to.
+    const std::uint64_t guest = supports(lang::bit(Word::kGuest)) ? lang::kAwake : lang::kParked;
+    add_microvm(instance, blueprint, {state, slot, guest});
     if (!change(instance)) return false;
     slots_[subject.tenant].insert(slot);
     ids_.insert(subject.instance.value);
@@ -129,9 +131,12 @@ class Round {
     Instance instance = fleet_.instances[subject];
     Statement jail = *instance.line(Word::kJail);
     jail.numbers[4] = state;
-    if (state == lang::kRunning) jail.numbers[5] = lang::kAwake;
+    if (state == lang::kRunning && supports(lang::bit(Word::kGuest))) jail.numbers[5] = lang::kAwake;
     instance.set(jail);
-    return change(instance);
+    if (!change(instance)) return false;
+    // One that runs is parked before it sleeps; where nobody can tell it to, it goes by way of warm, and sleeps in the next round.
+    if (state == lang::kWarm && !supports(lang::bit(Word::kGuest))) fresh_warm_.insert(subject);
+    return true;
   }
 
   void stop(const Subject& subject) {
@@ -181,7 +186,7 @@ class Round {
     const Blueprint blueprint{lang::pool_view(line), lang::tenant_view(*tenant), pool.tenant, per_instance_.numbers[0],
                               per_instance_.numbers[1], per_instance_.numbers[2], per_instance_.numbers[3]};
     if (const std::string missing = missing_for(blueprint); !missing.empty()) return note(pool, missing);
-    const bool sleeps = supports(lang::set_of(Word::kSnapshot, Word::kGuest));
+    const bool sleeps = supports(lang::bit(Word::kSnapshot));
 
     Members running = members(pool, Phase::kRunning), warm = members(pool, Phase::kWarm);
     Members sleeping = members(pool, Phase::kSleeping), stopped = members(pool, Phase::kStopped);
@@ -275,7 +280,7 @@ class Round {
   void sleep_one(Members& warm, Members& sleeping, const Blueprint& blueprint) {
     const Subject subject = warm.back();
     warm.pop_back();
-    if (fresh_warm_.contains(subject)) return;  // it does not run yet: the next round
+    if (fresh_warm_.contains(subject)) return;
     Instance instance = fleet_.instances[subject];
     put_to_sleep(instance, blueprint, in_.sleep_seq);
     if (change(instance)) sleeping.push_back(subject);
@@ -287,7 +292,7 @@ class Round {
   Statement per_instance_;
   std::map<Name, std::set<std::uint32_t>> slots_;
   std::set<std::uint32_t> ids_;
-  std::set<Subject> fresh_warm_;
+  std::set<Subject> fresh_warm_;  // that can sleep in the next round
   std::size_t starts_ = 0;
   std::vector<Note> notes_;
 };

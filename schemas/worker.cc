@@ -43,8 +43,28 @@ fbs::Bytes32 to_fbs(const Name& name) {
   return out;
 }
 
+fbs::Bytes32 to_fbs(const Digest& digest) {
+  fbs::Bytes32 out;
+  std::memcpy(&out, digest.bytes.data(), sizeof out);
+  return out;
+}
+
+Digest decode_digest(const fbs::Bytes32& from) {
+  Digest digest;
+  std::memcpy(digest.bytes.data(), from.bytes()->Data(), digest.bytes.size());
+  return digest;
+}
+
+Result<Asleep> decode_asleep(const fbs::Asleep* from) {
+  if (from == nullptr) return Asleep{};
+  const auto& mem = lang::row(lang::Word::kJail).fields[lang::field_index(lang::Word::kJail, "mem")];
+  if (from->mem() > mem.max) return malformed("a memory out of range");
+  if (from->key() > sealing::kMaxKeyVersion) return malformed("a key's version out of range");
+  return Asleep{decode_digest(from->image()), decode_digest(from->vmm()), decode_digest(from->file()), from->mem(), from->key()};
+}
+
 Result<std::vector<std::vector<std::uint8_t>>> decode_sealed(const flatbuffers::Vector<flatbuffers::Offset<fbs::Sealed>>& from, Op op) {
-  if (from.size() != 0 && op != Op::kMake && op != Op::kMove) return malformed("envelopes that open nothing");
+  if (from.size() != 0 && !may_open(op)) return malformed("envelopes that open nothing");
   if (from.size() > kMaxSealed) return malformed("too many envelopes");
   std::vector<std::vector<std::uint8_t>> out;
   std::size_t bytes = 0;
@@ -85,7 +105,12 @@ Result<std::vector<Subnet>> decode_subnets(const flatbuffers::Vector<std::uint64
 // The sign that a statement of that operation has.
 lang::Sign sign_of(Op op) {
   switch (op) {
-    case Op::kMake: return lang::Sign::kAdd;
+    case Op::kMake:
+    case Op::kDump:
+    case Op::kClear:
+    case Op::kHandOver:
+    case Op::kSpend:
+    case Op::kRelease: return lang::Sign::kAdd;
     case Op::kUnmake: return lang::Sign::kRemove;
     case Op::kMove: return lang::Sign::kMove;
     case Op::kInventory:
@@ -156,9 +181,10 @@ std::vector<std::uint8_t> encode(const Task& task) {
   const auto sealed_at = builder.CreateVector(envelopes);
   const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.pps,
                          task.place.mbps, task.place.io, task.place.slot, task.place.uid, task.place.net, task.place.drives);
+  const fbs::Asleep asleep(to_fbs(task.asleep.image), to_fbs(task.asleep.vmm), to_fbs(task.asleep.file), task.asleep.mem, task.asleep.key_version);
   return finished_bytes(builder,
                         fbs::CreateTask(builder, task.seq, static_cast<std::uint8_t>(task.op),
-                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at),
+                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at, &asleep),
                         kTaskIdentifier);
 }
 
@@ -167,7 +193,7 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   if (!root) return forward(root.error());
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
-  if (from.op() > static_cast<std::uint8_t>(Op::kOffer)) return malformed("an operation that there is not");
+  if (from.op() > static_cast<std::uint8_t>(Op::kRelease)) return malformed("an operation that there is not");
   if (from.place() == nullptr || from.egress() == nullptr || from.closed() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();
@@ -186,6 +212,9 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   auto sealed = decode_sealed(*from.sealed(), task.op);
   if (!sealed) return forward(sealed.error());
   task.sealed = *std::move(sealed);
+  const auto asleep = decode_asleep(from.asleep());
+  if (!asleep) return forward(asleep.error());
+  task.asleep = *asleep;
   return task;
 }
 
@@ -206,8 +235,9 @@ std::vector<std::uint8_t> encode(const Answer& answer) {
   const fbs::Subject ended = to_fbs(answer.ended);
   flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> offer;
   if (answer.offer) offer = builder.CreateVector(answer.offer->data(), answer.offer->size());
+  const fbs::Bytes32 digest = to_fbs(answer.digest.value_or(Digest{}));
   return finished_bytes(
-      builder, fbs::CreateAnswer(builder, answer.seq, answer.ok ? 1 : 0, error, items_at, answer.more ? 1 : 0, &ended, offer),
+      builder, fbs::CreateAnswer(builder, answer.seq, answer.ok ? 1 : 0, error, items_at, answer.more ? 1 : 0, &ended, offer, answer.digest ? &digest : nullptr),
       kAnswerIdentifier);
 }
 
@@ -241,6 +271,10 @@ Result<Answer> decode_answer(std::span<const std::uint8_t> bytes) {
     if (!answer.ok || from.offer()->size() != sizeof(sealing::PublicKey)) return malformed("an offer that is none");
     answer.offer.emplace();
     std::copy(from.offer()->begin(), from.offer()->end(), answer.offer->begin());
+  }
+  if (from.digest() != nullptr) {
+    if (!answer.ok) return malformed("a digest of a failure");
+    answer.digest = decode_digest(*from.digest());
   }
   const bool is_event = answer.seq == 0;
   if (is_event != (answer.ended.kind == SubjectKind::kInstance)) return malformed("an event without an instance, or an answer with one");

@@ -34,8 +34,17 @@ enum class Op : std::uint8_t {
   kMove,       // '~'
   kInventory,  // what is there, from the kernel, whoever made it
   kOffer,      // storage: the public key of its session, in the answer's `offer`
+  // The steps of `+ snapshot`, around the snapshot worker's kMake:
+  kDump,       // jail: has a warm microVM's memory written into the memory file system; the digest of its VMM's version, in `digest`
+  kClear,      // jail: takes away what kDump made
+  // The steps of `+ jail` from a snapshot, around the jail worker's kMake, which leaves what it loaded paused:
+  kHandOver,   // snapshot: sees that the file is the one that was meant and fits this host, and gives the jail worker what a wake takes
+  kSpend,      // snapshot: overwrites the wrapped key, so that nobody wakes of it again
+  kRelease,    // jail: its vCPUs run
 };
 [[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer; }
+// Whether envelopes may come with it.
+[[nodiscard]] constexpr bool may_open(Op op) { return op == Op::kMake || op == Op::kMove || op == Op::kHandOver; }
 
 // The drives that a jail has besides its root file system, as bits.
 using DriveSet = std::uint8_t;
@@ -59,6 +68,16 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
+// What the supervisor knows of a snapshot besides its line. Zero where the step does not need it.
+struct Asleep {
+  Digest image;                   // of the jail that it is taken of
+  Digest vmm;                     // SHA-256 of Firecracker's version: what kDump answered
+  Digest file;                    // kHandOver: of the newest, from the record
+  std::uint32_t mem = 0;          // MiB of the guest's memory
+  std::uint32_t key_version = 0;  // kHandOver: of the tenant's key, from the snapshot's line
+  bool operator==(const Asleep&) const = default;
+};
+
 struct Task {
   std::uint64_t seq = 0;  // not 0
   Op op = Op::kInventory;
@@ -67,9 +86,10 @@ struct Task {
   // The policy's lists, each at most kMaxSubnets. egress: for a rule with egress=listed, what it may reach; for a bridge and an
   // inventory, what private ranges are open for. closed: for those two, what no tenant may reach.
   std::vector<Subnet> egress, closed;
-  // kMake and kMove: the envelopes with what the statement names (sealing/envelope.h), in the order in which it names them. Their labels
+  // may_open(): the envelopes with what the statement names (sealing/envelope.h), in the order in which it names them. Their labels
   // are the worker's to check, with what it expects from the statement and place. At most kMaxSealed, of kMaxSealedBytes together.
   std::vector<std::vector<std::uint8_t>> sealed;
+  Asleep asleep;
 };
 
 // One thing found. net: bridges by net; taps by net and slot; rules by net. jail: cgroups and jails by subject; a jail whose
@@ -92,6 +112,7 @@ struct Answer {
   bool more = false;
   Subject ended;          // event: this instance's microVM ended by itself
   std::optional<sealing::PublicKey> offer;  // of kOffer: X25519
+  std::optional<Digest> digest;             // of kDump; of a snapshot's kMake: its file's, which is the newest from then on
 };
 
 // Encoders cut an error's text at its limit and replace what is not printable ASCII by '?'.

@@ -74,6 +74,14 @@ Result<PublicKey> public_of(const Key& key) {
   return out;
 }
 
+Result<Secret> raw_private(const SecretArena& arena, const Key& key) {
+  auto raw = arena.take(PublicKey{}.size());
+  if (!raw) return raw;
+  std::size_t size = raw->size();
+  if (EVP_PKEY_get_raw_private_key(key.get(), raw->bytes().data(), &size) != 1 || size != raw->size()) return broken("take a private key");
+  return raw;
+}
+
 Result<Message> seal(const SecretArena& arena, const PublicKey& recipient, Bytes info, Bytes aad, Bytes plaintext) {
   const auto ephemeral = generate();
   if (!ephemeral) return forward(ephemeral.error());

@@ -32,6 +32,8 @@ struct Message {
 // Of 32 bytes, as X25519 private keys are written.
 [[nodiscard]] Result<Key> private_key(Bytes raw);
 [[nodiscard]] Result<PublicKey> public_of(const Key& key);
+// The 32 bytes that private_key() takes.
+[[nodiscard]] Result<Secret> raw_private(const SecretArena& arena, const Key& key);
 
 // SealBase with a fresh ephemeral key. kMalformed: the recipient's key is one with which no secret can be shared.
 [[nodiscard]] Result<Message> seal(const SecretArena& arena, const PublicKey& recipient, Bytes info, Bytes aad, Bytes plaintext);

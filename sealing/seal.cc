@@ -1,6 +1,9 @@
 #include "sealing/seal.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 
 namespace mvm::sealing {
 namespace {
@@ -36,15 +39,46 @@ Result<Session> Session::make(SecretArena arena) {
   if (auto locked = use_secure_heap(); !locked) return forward(locked.error());
   auto key = hpke::generate();
   if (!key) return forward(key.error());
-  const auto public_key = hpke::public_of(*key);
+  return of(std::move(arena), *std::move(key));
+}
+
+Status Session::give(int socket) const {
+  const auto raw = hpke::raw_private(arena_, key_);
+  if (!raw) return forward(raw.error());
+  const ssize_t sent = send(socket, raw->bytes().data(), raw->size(), MSG_NOSIGNAL);
+  const int saved = errno;
+  if (sent != static_cast<ssize_t>(raw->size())) return fail_errno(saved, "give a session");
+  return {};
+}
+
+Result<Session> Session::take(SecretArena arena, int socket) {
+  if (auto locked = use_secure_heap(); !locked) return forward(locked.error());
+  auto raw = arena.take(sizeof(PublicKey));
+  if (!raw) return forward(raw.error());
+  ssize_t got = 0;
+  int saved = 0;
+  do {
+    got = recv(socket, raw->bytes().data(), raw->size(), MSG_TRUNC);
+    saved = errno;
+  } while (got < 0 && saved == EINTR);
+  if (got < 0) return fail_errno(saved, "take a session");
+  if (got == 0) return fail(Errc::kClosed, "take a session");
+  if (got != static_cast<ssize_t>(raw->size())) return fail(Errc::kMalformed, "take a session");
+  auto key = hpke::private_key(raw->bytes());
+  if (!key) return forward(key.error());
+  return of(std::move(arena), *std::move(key));
+}
+
+Result<Session> Session::of(SecretArena arena, hpke::Key key) {
+  const auto public_key = hpke::public_of(key);
   if (!public_key) return forward(public_key.error());
   constexpr std::array<std::uint8_t, 1> kProbe = {0x5a};
   const auto message = hpke::seal(arena, *public_key, {}, kProbe, kProbe);
   if (!message) return forward(message.error());
-  const auto opened = hpke::open(arena, *key, message->enc, {}, kProbe, message->ciphertext);
+  const auto opened = hpke::open(arena, key, message->enc, {}, kProbe, message->ciphertext);
   if (!opened) return forward(opened.error());
   if (!std::ranges::equal(opened->bytes(), kProbe)) return fail(Errc::kCorrupt, "seal and open");
-  return Session(std::move(arena), *std::move(key), *public_key);
+  return Session(std::move(arena), std::move(key), *public_key);
 }
 
 Result<Secret> Session::open(const Label& expected, Bytes bytes) const {

@@ -23,6 +23,10 @@ class Session {
   // Also sees to it that all that OpenSSL needs for open() is there, so that it can be called before a sandbox closes and open()
   // works in it. Calls use_secure_heap().
   [[nodiscard]] static Result<Session> make(SecretArena arena);
+  // Another process that opens envelopes of the same offer has the same session: one makes it and gives it, once, on a socket that these two
+  // alone have (SOCK_SEQPACKET), before either closes itself in. take() waits for that; kClosed where the other end has gone.
+  [[nodiscard]] Status give(int socket) const;
+  [[nodiscard]] static Result<Session> take(SecretArena arena, int socket);
 
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
   // What is in it, where it is an envelope with exactly this label, sealed to this session and unchanged, and the plaintext is what the
@@ -31,6 +35,7 @@ class Session {
   [[nodiscard]] const SecretArena& arena() const { return arena_; }
 
  private:
+  [[nodiscard]] static Result<Session> of(SecretArena arena, hpke::Key key);
   Session(SecretArena arena, hpke::Key key, const PublicKey& public_key)
       : arena_(std::move(arena)), key_(std::move(key)), public_key_(public_key) {}
   SecretArena arena_;

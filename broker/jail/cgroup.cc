@@ -23,6 +23,7 @@ namespace {
 constexpr std::array<std::string_view, 4> kControllers = {"cpu", "memory", "pids", "io"};
 constexpr std::uint64_t kCpuPeriodUs = 100'000;
 constexpr const char* kLeaf = "vm";
+constexpr const char* kPagesLeaf = "pages";
 constexpr std::size_t kMaxSmallFile = 4096;
 constexpr std::size_t kMaxProcsFile = 64 * 1024;  // 4,096 tasks, the most that a cgroup line may allow
 
@@ -221,6 +222,12 @@ Result<Fd> make_leaf(int cgroup) {
   return open_beneath(cgroup, kLeaf, O_RDONLY | O_DIRECTORY);
 }
 
+Result<Fd> make_pages_leaf(int cgroup) {
+  (void)unlinkat(cgroup, kPagesLeaf, AT_REMOVEDIR);  // of an earlier start
+  if (mkdirat(cgroup, kPagesLeaf, 0700) != 0) return fail_errno(errno, "make the leaf of the page server");
+  return open_beneath(cgroup, std::string(kPagesLeaf) + "/cgroup.procs", O_WRONLY);
+}
+
 Status kill_all(int cgroup, Deadline deadline) {
   const auto before = population(cgroup);
   if (!before) return forward(before.error());
@@ -228,6 +235,7 @@ Status kill_all(int cgroup, Deadline deadline) {
     if (auto wrote = write_file(cgroup, "cgroup.kill", "1"); !wrote) return wrote;
     if (auto empty = wait_until_empty(cgroup, deadline); !empty) return empty;
   }
+  if (auto removed = remove_empty(cgroup, kPagesLeaf, deadline); !removed) return removed;
   return remove_empty(cgroup, kLeaf, deadline);
 }
 

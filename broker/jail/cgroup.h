@@ -62,6 +62,8 @@ class Cgroups {
 [[nodiscard]] Result<std::vector<pid_t>> processes(int cgroup);
 // A leaf that nothing was ever killed in. The cgroup is empty.
 [[nodiscard]] Result<Fd> make_leaf(int cgroup);
+// The same for its page server, which is in a leaf of its own; that leaf's cgroup.procs, open for writing.
+[[nodiscard]] Result<Fd> make_pages_leaf(int cgroup);
 // cgroup.kill: SIGKILL to all that is in it, forks included; then waits until it is empty, and removes the leaf. kTimeout: it
 // is not empty.
 [[nodiscard]] Status kill_all(int cgroup, Deadline deadline);

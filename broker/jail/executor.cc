@@ -9,16 +9,42 @@ Result<std::unique_ptr<Executor>> Executor::make(Host host) {
   if (!device) return forward(device.error());
   auto watch = Watch::make();
   if (!watch) return forward(watch.error());
-  std::unique_ptr<Executor> executor(new Executor(std::move(host), std::move(*device), std::move(*watch)));
+  auto memory = MemoryDirectories::make(std::move(host.memory), host.memory_path);
+  if (!memory) return forward(memory.error());
+  auto wakes = Wakes::make(std::move(host.link));
+  if (!wakes) return forward(wakes.error());
+  std::unique_ptr<Executor> executor(new Executor(std::move(host), std::move(*memory), std::move(*device), std::move(*watch), std::move(*wakes)));
+  if (auto settled = executor->settle_all(); !settled) return forward(settled.error());
   if (auto watching = executor->watch_all(); !watching) return forward(watching.error());
   return executor;
 }
 
-Executor::Executor(Host host, std::string io_device, Watch watch)
+Executor::Executor(Host host, MemoryDirectories memory, std::string io_device, Watch watch, Wakes wakes)
     : cgroups_(std::move(host.cgroups), std::move(io_device)),
       jails_(std::move(host.state), std::move(host.state_path)),
-      microvms_(cgroups_, jails_, std::move(host.firecracker)),
+      memory_(std::move(memory)),
+      wakes_(std::move(wakes)),
+      microvms_(cgroups_, jails_, memory_, wakes_, std::move(host.pages), std::move(host.firecracker)),
       watch_(std::move(watch)) {}
+
+Status Executor::settle_all() {
+  const auto instances = memory_.list();
+  if (!instances) return forward(instances.error());
+  for (const Subject& instance : *instances) {
+    if (auto settled = microvms_.settle(instance); !settled) return settled;
+  }
+  return {};
+}
+
+Status Executor::advance_wakes() {
+  const auto ended = wakes_.advance(Wakes::Clock::now());
+  if (!ended) return forward(ended.error());
+  for (const Wakes::Ended& each : *ended) {
+    if (each.stage != snapshot::Stage::kWhole) continue;
+    if (auto noted = microvms_.woke(each.instance, each.touched); !noted) return noted;
+  }
+  return {};
+}
 
 // A cgroup that is empty or holds half a make has no microVM to watch; the inventory tells of both.
 Status Executor::watch_all() {
@@ -39,7 +65,8 @@ void Executor::run(const wire::Task& task, const Answerer& answer) {
   if (task.op != wire::Op::kInventory) {
     const auto done = change(task);
     reply.ok = done.has_value();
-    if (!done) reply.error = done.error();
+    if (done) reply.digest = *done;
+    else reply.error = done.error();
     answer(reply);
     return;
   }
@@ -61,17 +88,26 @@ void Executor::run(const wire::Task& task, const Answerer& answer) {
   answer(reply);
 }
 
-Status Executor::change(const wire::Task& task) {
-  const bool jail = task.statement.word == lang::Word::kJail;
-  if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");
-  if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
-  switch (task.op) {
-    case wire::Op::kMake: return make(task);
-    case wire::Op::kUnmake: return unmake(task);
-    case wire::Op::kMove: return jail ? microvms_.move(task.statement) : fail(Errc::kUnsupported, "move a cgroup");
-    case wire::Op::kInventory:
-    case wire::Op::kOffer: break;
+Result<std::optional<Digest>> Executor::change(const wire::Task& task) {
+  const auto nothing = [](Status done) -> Result<std::optional<Digest>> {
+    if (!done) return forward(done.error());
+    return std::optional<Digest>();
+  };
+  const bool jail = task.statement.word == lang::Word::kJail, snapshot = task.statement.word == lang::Word::kSnapshot;
+  const Subject& instance = task.statement.subject;
+  if (instance.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
+  if (snapshot && task.op == wire::Op::kClear) return nothing(microvms_.clear(instance));
+  if (snapshot && task.op == wire::Op::kDump) {
+    const auto vmm = microvms_.dump(instance, task.asleep.mem);
+    if (!vmm) return forward(vmm.error());
+    return *vmm;
   }
+  if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");
+  if (task.op == wire::Op::kMake) return nothing(make(task));
+  if (task.op == wire::Op::kUnmake) return nothing(unmake(task));
+  if (!jail) return fail(Errc::kUnsupported, "move a cgroup");
+  if (task.op == wire::Op::kMove) return nothing(microvms_.move(task.statement));
+  if (task.op == wire::Op::kRelease) return nothing(microvms_.release(task.statement));
   return fail(Errc::kUnsupported, "run an unknown operation");
 }
 
@@ -111,6 +147,12 @@ Result<std::vector<wire::Item>> Executor::inventory() {
     // What does not answer, was never started, or has gone is no microVM that anyone can use.
     const auto state = microvms_.state(instance);
     items.push_back({.word = lang::Word::kJail, .subject = instance, .alive = state.has_value(), .state = state.value_or(0)});
+  }
+  // What is in memory of one that has neither is to be removed as a jail is.
+  const auto in_memory = memory_.list();
+  if (!in_memory) return forward(in_memory.error());
+  for (const Subject& instance : *in_memory) {
+    if (std::ranges::find(items, instance, &wire::Item::subject) == items.end()) items.push_back({.word = lang::Word::kJail, .subject = instance});
   }
   return items;
 }

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "broker/jail/cgroup.h"
@@ -21,28 +22,38 @@ struct Host {
   Fd state;                 // the state directory
   std::string state_path;   // absolute
   std::string firecracker;  // absolute; the directory of the two binaries
+  Fd memory;                // directory of the memory file system
+  std::string memory_path;  // absolute
+  PageServers pages = {};
+  Fd link = {};             // from the snapshot worker
 };
 
 using Answerer = std::function<void(const wire::Answer&)>;
 
 class Executor {
  public:
-  // Reads which disk the state directory is on, and begins to watch every microVM that is up.
+  // Reads which disk the state directory is on, settles what an earlier worker left half done, and begins to watch every microVM that is up.
   [[nodiscard]] static Result<std::unique_ptr<Executor>> make(Host host);
 
   void run(const wire::Task& task, const Answerer& answer);
   [[nodiscard]] Watch& watch() { return watch_; }
+  [[nodiscard]] Wakes& wakes() { return wakes_; }
+  // What page servers have come to. An error is the worker's end.
+  [[nodiscard]] Status advance_wakes();
 
  private:
-  Executor(Host host, std::string io_device, Watch watch);
+  Executor(Host host, MemoryDirectories memory, std::string io_device, Watch watch, Wakes wakes);
+  [[nodiscard]] Status settle_all();
   [[nodiscard]] Status watch_all();
-  [[nodiscard]] Status change(const wire::Task& task);
+  [[nodiscard]] Result<std::optional<Digest>> change(const wire::Task& task);
   [[nodiscard]] Status make(const wire::Task& task);
   [[nodiscard]] Status unmake(const wire::Task& task);
   [[nodiscard]] Result<std::vector<wire::Item>> inventory();
 
   Cgroups cgroups_;
   JailDirectories jails_;
+  MemoryDirectories memory_;
+  Wakes wakes_;
   Microvms microvms_;
   Watch watch_;
 };

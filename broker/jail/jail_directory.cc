@@ -3,21 +3,25 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 
 #include "base/derived.h"
 #include "broker/beneath/beneath.h"
 #include "broker/jail/cgroup.h"
 #include "broker/jail/drive_nodes.h"
-#include "broker/jail/launch.h"
+#include "broker/jail/memory_directory.h"
 
 namespace mvm::jail {
 namespace {
 
 constexpr const char* kJails = "jails";
+constexpr unsigned kMiscMajor = 10;
+constexpr std::size_t kMaxMisc = 64 * 1024;
 constexpr const char* kExecName = "firecracker";  // the jailer names a directory after the executable
 constexpr std::array<const char*, 2> kImageFiles = {"kernel", "rootfs"};
 // What the jailer makes and gives to the uid, innermost first, and at last the root itself.
@@ -75,12 +79,21 @@ Status place_file(int images, const std::string& path, int root, const char* nam
   return fail_errno(saved, "link into the jail", path);
 }
 
-Status make_log(int root, uid_t uid) {
-  const Fd log(openat(root, kLogFile, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+// "126 userfaultfd" of /proc/misc: the minor of the device, 10 being the major of all there.
+Result<unsigned> userfaultfd_minor() {
+  const Fd misc(open("/proc/misc", O_RDONLY | O_CLOEXEC));
   const int saved = errno;
-  if (!log.valid()) return fail_errno(saved, "create", kLogFile);
-  if (fchown(log.get(), uid, uid) != 0) return fail_errno(errno, "fchown", kLogFile);
-  return {};
+  if (!misc.valid()) return fail_errno(saved, "open", "/proc/misc");
+  const auto text = read_all(misc.get(), kMaxMisc);
+  if (!text) return forward(text.error());
+  const std::size_t name = text->find(" userfaultfd\n");
+  if (name == std::string::npos) return fail(Errc::kUnsupported, "find userfaultfd");
+  const std::size_t line = text->rfind('\n', name) + 1;
+  const std::size_t digits = text->find_first_not_of(' ', line);
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text->data() + digits, text->data() + name, number);
+  if (error != std::errc() || end != text->data() + name) return fail(Errc::kMalformed, "find userfaultfd", "/proc/misc");
+  return number;
 }
 
 }  // namespace
@@ -89,6 +102,10 @@ std::string JailDirectories::base_path(const Subject& instance) const {
   auto names = above_jail(instance);
   names.pop_back();
   return path_ + "/" + joined(names);
+}
+
+std::string JailDirectories::root_path(const Subject& instance) const {
+  return path_ + "/" + joined(above_jail(instance)) + "/" + to_string(instance.instance) + "/root";
 }
 
 Status JailDirectories::check_path() const {
@@ -109,7 +126,7 @@ Result<Fd> JailDirectories::make_root(const Subject& instance) {
   return make_directories(state_.get(), names);
 }
 
-Status JailDirectories::prepare(const Subject& instance, const Digest& image, uid_t uid) {
+Status JailDirectories::prepare(const Subject& instance, const Digest& image) {
   if (auto same = check_path(); !same) return same;
   const auto root = make_root(instance);
   if (!root) return forward(root.error());
@@ -117,7 +134,8 @@ Status JailDirectories::prepare(const Subject& instance, const Digest& image, ui
   for (const char* name : kImageFiles) {
     if (auto placed = place_file(state_.get(), image_path + "/" + name, root->get(), name); !placed) return placed;
   }
-  return make_log(root->get(), uid);
+  if (mkdirat(root->get(), kMemoryInJail, 0700) != 0) return fail_errno(errno, "make a folder of the jail", kMemoryInJail);
+  return {};
 }
 
 Status JailDirectories::place_drives(const Subject& instance, wire::DriveSet drives, uid_t uid) {
@@ -166,13 +184,17 @@ Status close_jail(int root) {
   return {};
 }
 
-Result<uid_t> jail_uid(int root) {
-  const auto log = open_beneath(root, kLogFile, O_PATH | O_NOFOLLOW);
-  if (!log) return forward(log.error());
-  const auto info = stat_of(log->get(), kLogFile);
-  if (!info) return forward(info.error());
-  if (info->st_uid == 0) return fail(Errc::kCorrupt, "find whose jail it is", kLogFile);
-  return info->st_uid;
+Status place_userfaultfd(int root, uid_t uid) {
+  const auto folder = open_beneath(root, "dev", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!folder) return forward(folder.error());
+  const auto minor_number = userfaultfd_minor();
+  if (!minor_number) return forward(minor_number.error());
+  if (mknodat(folder->get(), "userfaultfd", S_IFCHR | 0600, makedev(kMiscMajor, *minor_number)) != 0) {
+    const int saved = errno;
+    return saved == EEXIST ? Status{} : fail_errno(saved, "make the node", "userfaultfd");
+  }
+  if (fchownat(folder->get(), "userfaultfd", uid, uid, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno(errno, "give the node away", "userfaultfd");
+  return {};
 }
 
 }  // namespace mvm::jail

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include <cstring>
 
 #include "broker/jail/http_response.h"
+#include "broker/jail/memory_directory.h"
 
 namespace mvm::jail {
 namespace {
@@ -28,7 +30,15 @@ struct Child {
   int null;
   int said;
   char* const* argv;
+  const char* from;  // Bind
+  const char* to;
 };
+
+// In a namespace of its own, from which nothing reaches ours, so that the mount is gone with the VMM and there is none to be left over.
+bool bind_memory(const Child& child) {
+  return unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount(child.from, child.to, nullptr, MS_BIND, nullptr) == 0;
+}
 
 // In the child, between clone3 and execveat: the parent has threads, so nothing but system calls.
 [[noreturn]] void become_jailer(const Child& child) {
@@ -39,7 +49,8 @@ struct Child {
   (void)umask(077);
   const bool ready = setsid() >= 0 && dup2(child.null, STDIN_FILENO) >= 0 && dup2(child.null, STDOUT_FILENO) >= 0 &&
                      dup2(child.said, STDERR_FILENO) >= 0 && syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
-  if (ready) syscall(SYS_execveat, child.jailer, "", child.argv, kNoEnvironment, AT_EMPTY_PATH);
+  const bool bound = ready && bind_memory(child);
+  if (bound) syscall(SYS_execveat, child.jailer, "", child.argv, kNoEnvironment, AT_EMPTY_PATH);
   const char* const why = strerrordesc_np(errno);
   (void)!write(child.said, "cannot run the jailer: ", 23);
   if (why != nullptr) (void)!write(child.said, why, strlen(why));
@@ -97,11 +108,11 @@ std::vector<std::string> jailer_command(const JailerArguments& arguments) {
           "--gid", uid,
           "--chroot-base-dir", arguments.base,
           "--new-pid-ns",
-          "--resource-limit", "fsize=" + std::to_string(kMaxVmmFile),
+          "--resource-limit", "fsize=" + std::to_string(arguments.mem_mib << 20),
           "--resource-limit", "no-file=" + std::to_string(kMaxVmmFds),
           "--",
           "--api-sock", "/run/firecracker.socket",
-          "--log-path", "/" + std::string(kLogFile),
+          "--log-path", "/" + std::string(kMemoryInJail) + "/" + kLogFile,
           "--level", "Warning"};
 }
 
@@ -122,14 +133,14 @@ std::string Said::quoted() const {
   return quote(all.substr(0, all.find_first_of(std::string_view("\0\n", 2))));
 }
 
-Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, const Said& said, Deadline deadline) {
+Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, const Bind& memory, const Said& said, Deadline deadline) {
   std::vector<char*> argv;
   for (const std::string& argument : command) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   const int saved = errno;
   if (!null.valid()) return fail_errno(saved, "open /dev/null");
-  const auto process = clone_into(cgroup, {jailer, null.get(), said.fd(), argv.data()});
+  const auto process = clone_into(cgroup, {jailer, null.get(), said.fd(), argv.data(), memory.from.c_str(), memory.to.c_str()});
   if (!process) return forward(process.error());
   const auto waited = wait_for_exit(*process, deadline);
   // It is in the cgroup, whose death the caller waits for; but only its parent can take the zombie.

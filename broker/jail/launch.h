@@ -1,4 +1,4 @@
-// Starts the jailer, by its own command line, as a process that is in the instance's cgroup from its first instruction
+// Starts the jailer, by its own command line, in a mount namespace that has the instance's memory directory in the jail's root, and as a process that is in the instance's cgroup from its first instruction
 // (clone3(2): CLONE_INTO_CGROUP, CLONE_PIDFD). The jailer makes the mount and pid namespaces, the devices and the change of
 // uid; it ends when the VMM runs, so the VMM is nobody's child here and outlives this worker.
 // Owns the pidfd and what the jailer said. Proven by: tests/jail/requests_test.cc, tests/jail/jail_kernel_test.cc.
@@ -17,11 +17,10 @@
 
 namespace mvm::jail {
 
-// No file that the VMM writes grows beyond this (its log is the only one); and no more descriptors than Firecracker wants.
-inline constexpr std::uint64_t kMaxVmmFile = 16ull << 20;
+// No more descriptors than Firecracker wants. No file that the VMM writes grows beyond the guest's memory, which is what the longest of them is;
+// they are all in memory, and of its own cgroup.
 inline constexpr std::uint64_t kMaxVmmFds = 2048;
 inline constexpr std::size_t kMaxSaid = 4096;  // bytes kept of what the jailer and the VMM print
-inline constexpr const char* kLogFile = "firecracker.log";
 inline constexpr std::chrono::milliseconds kJailerTime{20'000};
 
 struct JailerArguments {
@@ -29,6 +28,13 @@ struct JailerArguments {
   std::string firecracker;  // absolute path, checked: no symlink in it
   std::string base;         // absolute path of <state>/jails/<tenant>/<pool>, checked likewise
   uid_t uid = 0;            // and gid
+  std::uint64_t mem_mib = 0;
+};
+
+// Bound to each other in the jailer's mount namespace alone: absolute paths, below directories that root alone can change.
+struct Bind {
+  std::string from;  // the instance's memory directory
+  std::string to;    // the folder in its jail
 };
 
 // argv of the jailer, v1.10 to v1.16. No --cgroup: it starts in its cgroup. --new-pid-ns: a VMM that is broken into sees no
@@ -50,6 +56,6 @@ class Said {
 
 // Runs `jailer` (opened, checked) in `cgroup` until it exits with 0. kDenied: it did not; `on` says what it printed.
 // kTimeout: it is still there; the caller kills the cgroup.
-[[nodiscard]] Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, const Said& said, Deadline deadline);
+[[nodiscard]] Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, const Bind& memory, const Said& said, Deadline deadline);
 
 }  // namespace mvm::jail

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ctime>
 
@@ -77,6 +78,9 @@ Status send(Api& api, const Request& request, std::chrono::milliseconds time = k
   return api.change(request.method, request.path, request.body, Deadline(time));
 }
 
+constexpr const char* kWaking = "waking";
+constexpr std::array<const char*, 2> kOfAWake = {"state", "uffd.sock"};
+
 Status configure(Api& api, const lang::Statement& jail, const wire::Place& place) {
   const auto version = api.version(Deadline(kCallTime));
   if (!version) return forward(version.error());
@@ -90,8 +94,6 @@ Status configure(Api& api, const lang::Statement& jail, const wire::Place& place
 }  // namespace
 
 Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place) {
-  const auto view = lang::jail_view(jail);
-  if (view.boot != lang::kBootCold) return fail(Errc::kUnsupported, "boot from a snapshot", to_string(jail.subject));
   if (place.uid == 0) return fail(Errc::kDenied, "jail a microVM as root", to_string(jail.subject));
   const auto cgroup = cgroups_.open(jail.subject);
   if (!cgroup) return forward(cgroup.error());
@@ -100,6 +102,7 @@ Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place
   if (*living == Population::kPopulated) return fail(Errc::kBusy, "make a jail: its cgroup has processes", to_string(jail.subject));
   // What is left of a jail whose process has gone; nothing lives in it.
   if (auto clean = jails_.remove(jail.subject); !clean) return forward(clean.error());
+  if (auto clean = memory_.remove(jail.subject); !clean) return forward(clean.error());
   auto built = build(jail, place, cgroup->get());
   if (built) return built;
   if (auto undone = unmake(jail.subject); !undone) {
@@ -111,33 +114,86 @@ Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place
 }
 
 Result<Vmm> Microvms::build(const lang::Statement& jail, const wire::Place& place, int cgroup) {
-  if (auto ready = jails_.prepare(jail.subject, lang::jail_view(jail).image, place.uid); !ready) return forward(ready.error());
+  const bool wakes = lang::jail_view(jail).boot == lang::kBootSnapshot;
+  if (auto ready = jails_.prepare(jail.subject, lang::jail_view(jail).image); !ready) return forward(ready.error());
+  if (auto ready = memory_.prepare(jail.subject, place.uid); !ready) return forward(ready.error());
   if (auto placed = jails_.place_drives(jail.subject, place.drives, place.uid); !placed) return forward(placed.error());
+  const auto vmm = wakes ? start_page_server(jail, place, cgroup) : Result<Digest>(Digest{});
+  if (!vmm) return forward(vmm.error());
   const auto said = Said::make();
   if (!said) return forward(said.error());
-  if (auto launched = launch(jail.subject, place, cgroup, *said); !launched) return forward(launched.error());
+  if (auto launched = launch(jail, place, cgroup, *said); !launched) return forward(launched.error());
   const auto root = jails_.open_root(jail.subject);
   if (!root) return forward(root.error());
   auto api = wait_for_api(root->get(), {place.uid, cgroup}, *said);
   if (!api) return forward(api.error());
-  if (auto configured = configure(*api, jail, place); !configured) return forward(configured.error());
-  if (auto closed = close_jail(root->get()); !closed) return forward(closed.error());
-  if (auto started = send(*api, start(), kStartTime); !started) return forward(started.error());
-  if (lang::jail_view(jail).state == lang::kWarm) {
-    if (auto paused = send(*api, pause()); !paused) return forward(paused.error());
-  }
+  auto up = wakes ? load(*api, jail, place, root->get(), *vmm) : boot(*api, jail, place, root->get());
+  if (!up) return forward(up.error());
   return vmm_in(cgroup);
 }
 
-Status Microvms::launch(const Subject& instance, const wire::Place& place, int cgroup, const Said& said) {
+Status Microvms::boot(Api& api, const lang::Statement& jail, const wire::Place& place, int root) {
+  if (auto configured = configure(api, jail, place); !configured) return configured;
+  if (auto closed = close_jail(root); !closed) return closed;
+  if (auto started = send(api, start(), kStartTime); !started) return started;
+  return lang::jail_view(jail).state == lang::kWarm ? send(api, pause()) : Status{};
+}
+
+Result<Digest> Microvms::start_page_server(const lang::Statement& jail, const wire::Place& place, int cgroup) {
+  auto handed = wakes_.take(jail.subject, lang::jail_view(jail).boot_digest);
+  if (!handed) return forward(handed.error());
+  const auto directory = memory_.open(jail.subject);
+  if (!directory) return forward(directory.error());
+  // From here on whoever finds the microVM and no page server of it ends it.
+  if (auto noted = note(directory->get(), kWaking, {}); !noted) return forward(noted.error());
+  if (auto placed = memory_.place_state(directory->get(), handed->state.get(), place.uid); !placed) return forward(placed.error());
+  const auto listener = listen_for_pages(directory->get(), place.uid);
+  if (!listener) return forward(listener.error());
+  const auto procs = make_pages_leaf(cgroup);
+  if (!procs) return forward(procs.error());
+  auto kill = open_beneath(cgroup, "cgroup.kill", O_WRONLY);
+  if (!kill) return forward(kill.error());
+  const snapshot::PageServer server{.executable = pages_.executable.get(), .grants = *pages_.grants, .user = pages_.user, .snapshot = handed->file.get(),
+                                    .listener = listener->get(), .cgroup_procs = procs->get(), .becomes = sandbox::Becomes::kPlainUser};
+  auto waking = snapshot::Waking::start_ordered(server, std::move(handed->ours), handed->theirs, std::move(*kill), Wakes::Clock::now() + kServeTime);
+  handed->theirs.reset();  // or its end would not be seen
+  if (!waking) return forward(waking.error());
+  if (auto watched = wakes_.watch(jail.subject, std::move(*waking)); !watched) return forward(watched.error());
+  if (auto ready = wakes_.wait_for(jail.subject, snapshot::Stage::kReady, Deadline(kReadyTime)); !ready) return forward(ready.error());
+  return handed->vmm;
+}
+
+Status Microvms::load(Api& api, const lang::Statement& jail, const wire::Place& place, int root, const Digest& vmm) {
+  const auto version = api.version(Deadline(kCallTime));
+  if (!version) return forward(version.error());
+  if (sha256(*version) != vmm) return fail(Errc::kDenied, "load a snapshot that another version of Firecracker wrote than", *version);
+  if (auto placed = place_userfaultfd(root, place.uid); !placed) return placed;
+  if (auto loaded = send(api, load_snapshot(), kSnapshotTime); !loaded) return loaded;
+  if (auto told = send(api, metadata(jail, place)); !told) return told;
+  if (auto closed = close_jail(root); !closed) return closed;
+  const auto directory = memory_.open(jail.subject);
+  return directory ? remove_files(directory->get(), kOfAWake) : forward(directory.error());
+}
+
+Status Microvms::release(const lang::Statement& jail) {
+  if (lang::jail_view(jail).state == lang::kWarm) return {};
+  const auto cgroup = cgroups_.open(jail.subject);
+  if (!cgroup) return forward(cgroup.error());
+  auto api = connect(jail.subject, cgroup->get());
+  if (!api) return forward(api.error());
+  return send(*api, resume());
+}
+
+Status Microvms::launch(const lang::Statement& jail, const wire::Place& place, int cgroup, const Said& said) {
   const auto jailer = open_binary(firecracker_ + "/jailer");
   if (!jailer) return forward(jailer.error());
   const std::string firecracker = firecracker_ + "/firecracker";
   if (auto usable = open_binary(firecracker); !usable) return forward(usable.error());
   const auto leaf = make_leaf(cgroup);
   if (!leaf) return forward(leaf.error());
-  const auto command = jailer_command({instance.instance, firecracker, jails_.base_path(instance), place.uid});
-  return run_jailer(jailer->get(), leaf->get(), command, said, Deadline(kJailerTime));
+  const auto command = jailer_command({jail.subject.instance, firecracker, jails_.base_path(jail.subject), place.uid, lang::jail_view(jail).mem_mib});
+  const Bind memory{memory_.path(jail.subject), jails_.root_path(jail.subject) + "/" + kMemoryInJail};
+  return run_jailer(jailer->get(), leaf->get(), command, memory, said, Deadline(kJailerTime));
 }
 
 Status Microvms::unmake(const Subject& instance) {
@@ -146,6 +202,8 @@ Status Microvms::unmake(const Subject& instance) {
   if (cgroup) {
     if (auto killed = kill_all(cgroup->get(), Deadline(kKillTime)); !killed) return killed;
   }
+  wakes_.drop(instance);
+  if (auto removed = memory_.remove(instance); !removed) return removed;
   return jails_.remove(instance);
 }
 
@@ -160,7 +218,9 @@ Status Microvms::move(const lang::Statement& jail) {
 Result<Api> Microvms::connect(const Subject& instance, int cgroup) const {
   const auto root = jails_.open_root(instance);
   if (!root) return forward(root.error());
-  const auto uid = jail_uid(root->get());
+  const auto directory = memory_.open(instance);
+  if (!directory) return forward(directory.error());
+  const auto uid = jail_uid(directory->get());
   if (!uid) return forward(uid.error());
   return Api::connect(root->get(), {*uid, cgroup});
 }

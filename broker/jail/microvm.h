@@ -11,6 +11,8 @@
 #include "broker/jail/api.h"
 #include "broker/jail/cgroup.h"
 #include "broker/jail/jail_directory.h"
+#include "broker/jail/memory_directory.h"
+#include "broker/jail/wakes.h"
 #include "schemas/worker.h"
 
 namespace mvm::jail {
@@ -20,23 +22,48 @@ inline constexpr std::chrono::milliseconds kKillTime{10'000};
 // Until a VMM that was started listens.
 inline constexpr std::chrono::milliseconds kListenTime{10'000};
 
+// Until all of its memory is written, or loaded: some hundred MiB a second where the machine is slow, below the supervisor's deadline.
+inline constexpr std::chrono::milliseconds kSnapshotTime{75'000};
+// Until a page server says that it is ready, and until it is done: that of the largest guest.
+inline constexpr std::chrono::milliseconds kReadyTime{20'000};
+inline constexpr std::chrono::milliseconds kServeTime{600'000};
+
 // The process of a microVM that is up.
 struct Vmm {
   Fd pidfd;
 };
 
+// mvm-pages, and whom it becomes.
+struct PageServers {
+  Fd executable;
+  const sandbox::Grants* grants = nullptr;
+  sandbox::User user;
+};
+
 class Microvms {
  public:
   // `firecracker`: absolute path of the directory that has `firecracker` and `jailer`.
-  Microvms(Cgroups& cgroups, JailDirectories& jails, std::string firecracker)
-      : cgroups_(cgroups), jails_(jails), firecracker_(std::move(firecracker)) {}
+  Microvms(Cgroups& cgroups, JailDirectories& jails, MemoryDirectories& memory, Wakes& wakes, PageServers pages, std::string firecracker)
+      : cgroups_(cgroups), jails_(jails), memory_(memory), wakes_(wakes), pages_(std::move(pages)), firecracker_(std::move(firecracker)) {}
 
-  // The statement is a jail's. On an error nothing of it is left, or the error says so.
+  // The statement is a jail's. What boots from a snapshot, which was handed over before, is left paused: release() lets it run. On an error nothing
+  // of it is left, or the error says so.
   [[nodiscard]] Result<Vmm> make(const lang::Statement& jail, const wire::Place& place);
+  [[nodiscard]] Status release(const lang::Statement& jail);
   // Ends it, waits until it is gone, and removes its jail. Already gone is success. The cgroup stays.
   [[nodiscard]] Status unmake(const Subject& instance);
   // running>warm, warm>running.
   [[nodiscard]] Status move(const lang::Statement& jail);
+
+  // Has a paused microVM's memory and state written into its memory directory. While they are there its cgroup may have that much more. The digest of
+  // Firecracker's version. On an error it is as before.
+  [[nodiscard]] Result<Digest> dump(const Subject& instance, std::uint32_t mem_mib);
+  // Takes away what dump() made, whoever died meanwhile. Nothing there is success.
+  [[nodiscard]] Status clear(const Subject& instance);
+  // What a worker that died in the middle has left of it: dumps are cleared; and a microVM whose page server nobody hears any more is ended.
+  [[nodiscard]] Status settle(const Subject& instance);
+  // Its page server has ended well: what was touched is noted for the next snapshot.
+  [[nodiscard]] Status woke(const Subject& instance, std::span<const std::uint32_t> touched);
 
   // The one process of a microVM that is up; kNotFound: none.
   [[nodiscard]] Result<Vmm> find(const Subject& instance) const;
@@ -45,11 +72,19 @@ class Microvms {
 
  private:
   [[nodiscard]] Result<Vmm> build(const lang::Statement& jail, const wire::Place& place, int cgroup);
-  [[nodiscard]] Status launch(const Subject& instance, const wire::Place& place, int cgroup, const class Said& said);
+  [[nodiscard]] Status boot(Api& api, const lang::Statement& jail, const wire::Place& place, int root);
+  [[nodiscard]] Status load(Api& api, const lang::Statement& jail, const wire::Place& place, int root, const Digest& vmm);
+  // Its page server runs and has the snapshot open when this returns. The version of Firecracker that has to load it.
+  [[nodiscard]] Result<Digest> start_page_server(const lang::Statement& jail, const wire::Place& place, int cgroup);
+  [[nodiscard]] Status launch(const lang::Statement& jail, const wire::Place& place, int cgroup, const class Said& said);
   [[nodiscard]] Result<Api> connect(const Subject& instance, int cgroup) const;
+  [[nodiscard]] Status raise_limit(int cgroup, int directory, std::uint32_t mem_mib) const;
 
   Cgroups& cgroups_;
   JailDirectories& jails_;
+  MemoryDirectories& memory_;
+  Wakes& wakes_;
+  PageServers pages_;
   std::string firecracker_;
 };
 

@@ -110,6 +110,16 @@ Request start() { return {"PUT", "/actions", "{\"action_type\":\"InstanceStart\"
 Request pause() { return {"PATCH", "/vm", "{\"state\":\"Paused\"}"}; }
 Request resume() { return {"PATCH", "/vm", "{\"state\":\"Resumed\"}"}; }
 
+Request create_snapshot() {
+  return {"PUT", "/snapshot/create", "{\"snapshot_type\":\"Full\",\"snapshot_path\":\"/memory/state\",\"mem_file_path\":\"/memory/memory\"}"};
+}
+Request load_snapshot() {
+  return {"PUT", "/snapshot/load",
+          "{\"snapshot_path\":\"/memory/state\",\"mem_backend\":{\"backend_type\":\"Uffd\",\"backend_path\":\"/memory/uffd.sock\"},"
+          "\"resume_vm\":false}"};
+}
+Request metadata(const lang::Statement& jail, const wire::Place& place) { return mmds(jail.subject, place); }
+
 Status check_version(std::string_view version) {
   std::array<std::uint64_t, 3> parts{};
   const char* at = version.data();

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -63,29 +64,47 @@ void say_who_ended(Watch& watch) {
   }
 }
 
+void take_hand_overs(Wakes& wakes) {
+  if (wakes.link() < 0) return;
+  const auto taken = wakes.take_hand_overs();
+  if (taken) return;
+  if (taken.error().code == Errc::kClosed) std::_Exit(EX_OK);  // the snapshot worker has gone, and so has the supervisor, or is about to
+  die(EX_PROTOCOL, taken.error());
+}
+
+// Whole milliseconds until page servers are to be looked at, whatever they say; -1: there are none.
+int until_wakes(const Wakes::Clock::time_point& due) {
+  if (due == Wakes::Clock::time_point::max()) return -1;
+  return static_cast<int>(std::clamp<long long>(std::chrono::ceil<std::chrono::milliseconds>(due - Wakes::Clock::now()).count(), 0, 60'000));
+}
+
 [[noreturn]] void serve(Executor& executor) {
   Pool<wire::Task> pool(kThreads, kMaxWaiting, [&](const wire::Task& task) { executor.run(task, send_answer); });
   std::vector<std::uint8_t> buffer(wire::kMaxPacket);
   for (;;) {
-    pollfd ready[] = {{wire::kChannelFd, POLLIN, 0}, {executor.watch().fd(), POLLIN, 0}};
-    const int count = poll(ready, 2, -1);
+    pollfd ready[] = {{wire::kChannelFd, POLLIN, 0}, {executor.watch().fd(), POLLIN, 0}, {executor.wakes().fd(), POLLIN, 0}, {executor.wakes().link(), POLLIN, 0}};
+    const int count = poll(ready, std::size(ready), until_wakes(executor.wakes().due()));
     const int saved = errno;
     if (count < 0 && saved != EINTR) die(EX_OSERR, Error{Errc::kSystem, saved, "poll", {}});
     if (count < 0) continue;
     if (ready[1].revents != 0) say_who_ended(executor.watch());
+    if (auto advanced = executor.advance_wakes(); !advanced) die(EX_OSERR, advanced.error());
+    // Before the task that stands on what came there.
+    if (ready[3].revents != 0 || ready[0].revents != 0) take_hand_overs(executor.wakes());
     if (ready[0].revents != 0) pool.push(receive_task(buffer));
   }
 }
 
 }  // namespace
 
-int run(const sandbox::Grants& grants, std::span<const char* const> arguments) {
-  if (arguments.size() != 3) {
-    std::fprintf(stderr, "usage: mvm-jail CGROUP STATE FIRECRACKER\n");
+int run(const sandbox::Grants& grants, const sandbox::Grants& pages, std::span<const char* const> arguments) {
+  if (arguments.size() != 6) {
+    std::fprintf(stderr, "usage: mvm-jail CGROUP STATE FIRECRACKER MEMORY PAGES USER\n");
     return EX_USAGE;
   }
+  PageServers servers{or_die(open_absolute(arguments[4], O_PATH)), &pages, or_die(sandbox::user_named(arguments[5]))};
   Host host{or_die(open_absolute(arguments[0], O_RDONLY | O_DIRECTORY)), or_die(open_absolute(arguments[1], O_RDONLY | O_DIRECTORY)),
-            arguments[1], arguments[2]};
+            arguments[1], arguments[2], or_die(open_absolute(arguments[3], O_RDONLY | O_DIRECTORY)), arguments[3], std::move(servers), Fd(kLinkFd)};
   const auto executor = or_die(Executor::make(std::move(host)));
   sandbox::enter_or_exit(grants);
   serve(*executor);

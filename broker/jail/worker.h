@@ -8,8 +8,12 @@
 
 namespace mvm::jail {
 
-// `arguments`: CGROUP STATE FIRECRACKER, three absolute directories, reached by no symlink: the delegated cgroup, the state
-// directory, and where `firecracker` and `jailer` are. The exit code, and a line on stderr where it is not 0.
-[[nodiscard]] int run(const sandbox::Grants& grants, std::span<const char* const> arguments);
+// A socket that the supervisor made: from the snapshot worker (broker/snapshot/hand_over.h).
+inline constexpr int kLinkFd = 4;
+
+// `arguments`: CGROUP STATE FIRECRACKER MEMORY, four absolute directories, reached by no symlink: the delegated cgroup, the state directory, where
+// `firecracker` and `jailer` are, and the memory file system; and PAGES, the page server, and its USER. `pages`: what that is granted. The exit code,
+// and a line on stderr where it is not 0.
+[[nodiscard]] int run(const sandbox::Grants& grants, const sandbox::Grants& pages, std::span<const char* const> arguments);
 
 }  // namespace mvm::jail

@@ -164,9 +164,8 @@ std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task) {
   switch (task.op) {
     case wire::Op::kMake: return {answer(task.seq, make(kernel, task))};
     case wire::Op::kUnmake: return {answer(task.seq, unmake(kernel, task))};
-    case wire::Op::kMove: return {answer(task.seq, fail(Errc::kUnsupported, "move", "not a thing of the net worker's"))};
-    case wire::Op::kOffer: return {answer(task.seq, fail(Errc::kUnsupported, "offer a key", "not a thing of the net worker's"))};
     case wire::Op::kInventory: break;
+    default: return {answer(task.seq, fail(Errc::kUnsupported, "do", "what the net worker does not"))};
   }
   const Result<CheckedInventory> wanted = CheckedInventory::from(task);
   if (!wanted) return {answer(task.seq, forward(wanted.error()))};

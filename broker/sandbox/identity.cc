@@ -78,4 +78,13 @@ Status become(const Grants& grants, const User& user) {
   return check_left(grants);
 }
 
+Status step_down(const User& user) {
+  if (user.uid == 0 || user.gid == 0) return fail(Errc::kDenied, "step down to root");
+  if (auto ok = change_ids(user); !ok) return ok;
+  const auto sets = cap_sets();
+  if (!sets) return forward(sets.error());
+  if (sets->effective != 0 || sets->permitted != 0 || sets->ambient != 0) return fail(Errc::kDenied, "keep no capability");
+  return {};
+}
+
 }  // namespace mvm::sandbox

@@ -25,4 +25,8 @@ struct User {
 // all of them (the jailer's setuid depends on it).
 [[nodiscard]] Status become(const Grants& grants, const User& user);
 
+// For a process that may change its ids and no more: groups, gid, uid; leaving uid 0 loses every capability, which is looked at. kDenied: the user
+// is root, or something is left.
+[[nodiscard]] Status step_down(const User& user);
+
 }  // namespace mvm::sandbox

@@ -52,6 +52,14 @@ Result<Pair> channel(Channel kind) {
   return Pair{Fd(fds[0]), Fd(fds[1])};
 }
 
+// A descriptor of its own, so that closing it leaves the caller's open.
+Result<Pair> given(int theirs) {
+  Pair pair{Fd(), Fd(fcntl(theirs, F_DUPFD_CLOEXEC, 0))};
+  const int saved_errno = errno;
+  if (!pair.theirs.valid()) return fail_errno(saved_errno, "fcntl F_DUPFD_CLOEXEC");
+  return pair;
+}
+
 Status put(int fd, int at) {
   if (dup2(fd, at) >= 0) return {};
   const int saved_errno = errno;
@@ -104,6 +112,10 @@ Status die_with(pid_t parent) {
 }
 
 Status prepare(const SpawnRequest& request, const ChildFds& fds, pid_t parent) {
+  if (request.cgroup_procs >= 0 && write(request.cgroup_procs, "0", 1) != 1) {
+    const int saved_errno = errno;
+    return fail_errno(saved_errno, "join a cgroup");
+  }
   setsid();
   if (chdir("/") != 0) {
     const int saved_errno = errno;
@@ -111,7 +123,8 @@ Status prepare(const SpawnRequest& request, const ChildFds& fds, pid_t parent) {
   }
   if (auto ok = place_descriptors(fds); !ok) return ok;
   if (auto ok = reset_signals(); !ok) return ok;
-  if (auto ok = become(request.grants, request.user); !ok) return ok;
+  auto other = request.becomes == Becomes::kGranted ? become(request.grants, request.user) : step_down(request.user);
+  if (!other) return other;
   return request.dies == Dies::kWithUs ? die_with(parent) : Status{};
 }
 
@@ -165,7 +178,7 @@ Status await_exec(const Fd& report, const SpawnRequest& request) {
 
 Result<Worker> spawn(const SpawnRequest& request) {
   if (request.extra.size() > kMaxExtraFds || request.arguments.size() > kMaxArguments) return fail(Errc::kLimit, "start a worker");
-  auto pair = channel(request.channel);
+  auto pair = request.given_channel >= 0 ? given(request.given_channel) : channel(request.channel);
   if (!pair) return forward(std::move(pair.error()));
   auto report = channel(Channel::kSeqpacket);
   if (!report) return forward(std::move(report.error()));

@@ -25,6 +25,10 @@ enum class Dies : std::uint8_t { kWithUs, kAlone };
 
 enum class Channel : std::uint8_t { kStream, kSeqpacket };
 
+// By become(), which needs CAP_SETPCAP; or, where who starts it has that no longer, by leaving uid 0 with nothing (step_down()), for what has no
+// capability.
+enum class Becomes : std::uint8_t { kGranted, kPlainUser };
+
 struct SpawnRequest {
   int executable = -1;  // opened by the caller, O_PATH will do; what is run is this file and no path
   const Grants& grants;
@@ -33,6 +37,9 @@ struct SpawnRequest {
   std::span<const int> extra = {};               // given to the worker as 4, 5, ...
   std::span<const std::string> arguments = {};   // after argv[0], which is grants.process
   Dies dies = Dies::kWithUs;
+  Becomes becomes = Becomes::kGranted;
+  int given_channel = -1;  // the worker's end of a channel that is there already; then Worker::channel is nothing
+  int cgroup_procs = -1;   // of the cgroup that it joins before it is anybody else: cgroup.procs, open for writing
 };
 
 struct Worker {

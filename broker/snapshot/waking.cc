@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <utility>
@@ -23,6 +24,15 @@ Result<Waking> Waking::start(const PageServer& server, const pages::Order& order
     syscall(SYS_pidfd_send_signal, worker->pidfd.get(), SIGKILL, nullptr, 0);
     return forward(std::move(ok.error()));
   }
+  return Waking(std::move(*worker), std::move(kill), until);
+}
+
+Result<Waking> Waking::start_ordered(const PageServer& server, Fd ours, const Fd& theirs, Fd kill, Clock::time_point until) {
+  const std::array<int, 2> extra = {server.snapshot, server.listener};
+  auto worker = sandbox::spawn({.executable = server.executable, .grants = server.grants, .user = server.user, .extra = extra, .dies = sandbox::Dies::kAlone,
+                                .becomes = server.becomes, .given_channel = theirs.get(), .cgroup_procs = server.cgroup_procs});
+  if (!worker) return forward(std::move(worker.error()));
+  worker->channel = std::move(ours);
   return Waking(std::move(*worker), std::move(kill), until);
 }
 

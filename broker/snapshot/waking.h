@@ -33,6 +33,8 @@ struct PageServer {
   int snapshot = -1;    // sealed files, for reading
   int base = -1;        // -1: none
   int listener = -1;
+  int cgroup_procs = -1;  // of the cgroup that it is to be in: cgroup.procs, open for writing. -1: it stays in ours
+  sandbox::Becomes becomes = sandbox::Becomes::kGranted;
 };
 
 class Waking {
@@ -41,12 +43,16 @@ class Waking {
 
   // `kill`: cgroup.kill of the instance, open for writing. It is not written where this fails: then there is no microVM yet.
   [[nodiscard]] static Result<Waking> start(const PageServer& server, const pages::Order& order, const pages::Keys& keys, Fd kill, Clock::time_point until);
+  // The same, where the order waits in a channel that is there already (hand_over.h): `ours` is read, `theirs` is the page server's.
+  [[nodiscard]] static Result<Waking> start_ordered(const PageServer& server, Fd ours, const Fd& theirs, Fd kill, Clock::time_point until);
   Waking(sandbox::Worker worker, Fd kill, Clock::time_point until) : worker_(std::move(worker)), kill_(std::move(kill)), until_(until) {}
 
   // To be polled for reading; where either is, or `until` has passed, advance() is to be called.
   [[nodiscard]] int channel() const { return worker_.channel.get(); }
   [[nodiscard]] int pidfd() const { return worker_.pidfd.get(); }
   [[nodiscard]] Clock::time_point until() const { return until_; }
+  // For who takes its end when nobody watches it any more.
+  [[nodiscard]] Fd release_pidfd() { return std::move(worker_.pidfd); }
   // Takes what has been said and seen. An error: the microVM was to be killed and could not be; nothing may go on then.
   [[nodiscard]] Status advance(Clock::time_point now);
 

@@ -92,6 +92,8 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   // Before libcryptsetup's first allocation of OpenSSL's: its keys are to be in locked memory as well.
   const auto session = sealing::Session::make(*arena);
   if (!session) return report(session.error());
+  if (auto given = session->give(kSessionFd); !given) return report(given.error());
+  Fd(kSessionFd).reset();
   if (auto works = check_luks_works(*arena); !works) return report(works.error());
   const auto keys = make_keys(*session);
   (void)std::locale::classic();  // made once, with a call that the filter does not grant

@@ -11,6 +11,8 @@ namespace mvm::storage {
 
 // Descriptors that the supervisor opened for it, as root: /dev/mapper/control and /dev/loop-control.
 inline constexpr int kDeviceMapperFd = 4, kLoopControlFd = 5;
+// A socket that the supervisor made: to the snapshot worker, which opens envelopes of the same offer and is given the session, once.
+inline constexpr int kSessionFd = 6;
 
 using MakeKeys = std::unique_ptr<KeySource> (*)(const sealing::Session& session);
 [[nodiscard]] std::unique_ptr<KeySource> sealed_keys(const sealing::Session& session);

@@ -55,28 +55,113 @@ Status Execution::start_forward(Index index) {
 }
 
 Status Execution::send(Index index, Direction direction, const Statement& statement) {
-  auto task = task_of(statement, host_.state, host_.policy);
-  if (!task) return direction == Direction::kForward ? failed(index, task.error()) : not_undone(index, task.error());
+  ++given_[lang::row(at(index).word).worker];
+  InFlight what{index, direction, {}, 0, std::nullopt};
   if (direction == Direction::kForward) {
-    task->sealed = keys_.for_statement(statement, host_.state.header.node, plan_.plan().header.generation);
+    auto asleep = asleep_for(statement);
+    return asleep ? send_step(std::move(what), *asleep) : step_failed(std::move(what), asleep.error());
   }
-  const auto seq = host_.workers.send(lang::row(statement.word).worker, *std::move(task));
+  auto task = task_of(statement, host_.state, host_.policy);
+  if (task) return hand(what, lang::row(statement.word).worker, *std::move(task));
+  --given_[lang::row(at(index).word).worker];
+  return not_undone(index, task.error());
+}
+
+// A statement forward, from one step to the next.
+Status Execution::send_step(InFlight what, wire::Asleep asleep) {
+  const Statement& statement = at(what.index);
+  auto task = task_of(statement, host_.state, host_.policy);
+  if (!task) return step_failed(std::move(what), task.error());
+  const Step& step = steps_of(statement)[what.step];
+  task->op = step.op;
+  task->asleep = asleep;
+  if (wire::may_open(step.op) && step.worker != lang::Worker::kJail) {
+    task->sealed = keys_.for_statement(statement, host_.state.header.node, plan_.plan().header.generation, host_.state.find(statement.subject, Word::kSnapshot));
+  }
+  return hand(what, step.worker, *std::move(task));
+}
+
+Status Execution::hand(const InFlight& what, lang::Worker worker, wire::Task task) {
+  const auto seq = host_.workers.send(worker, std::move(task));
   if (!seq) return forward(seq.error());
-  in_flight_[*seq] = {index, direction, Clock::now() + kTaskDeadline};
-  ++given_[lang::row(statement.word).worker];
+  in_flight_[*seq] = what;
+  in_flight_[*seq].deadline = Clock::now() + kTaskDeadline;
   return {};
+}
+
+// What a statement's workers have to know of a snapshot besides what it says.
+Result<wire::Asleep> Execution::asleep_for(const Statement& statement) const {
+  wire::Asleep asleep;
+  if (makes_snapshot(statement)) {
+    const Statement* jail = host_.state.find(statement.subject, Word::kJail);
+    if (jail == nullptr) return fail(Errc::kNotFound, "find the jail of a snapshot", to_string(statement.subject));
+    asleep.image = lang::jail_view(*jail).image;
+    asleep.mem = lang::jail_view(*jail).mem_mib;
+  }
+  if (boots_from_snapshot(statement)) {
+    const Statement* line = host_.state.find(statement.subject, Word::kSnapshot);
+    const auto newest = host_.records.newest(statement.subject);
+    if (line == nullptr) return fail(Errc::kNotFound, "find the snapshot of a jail", to_string(statement.subject));
+    if (!newest) return forward(newest.error());
+    asleep.file = *newest;
+    asleep.key_version = lang::snapshot_view(*line).key_version;
+  }
+  return asleep;
 }
 
 Status Execution::take(const wire::Answer& answer) {
   const auto found = in_flight_.find(answer.seq);
   if (found == in_flight_.end() || answer.more || !answer.items.empty() || answer.offer) return fail(Errc::kMalformed, "take an answer to no task");
-  const auto [index, direction, deadline] = found->second;
+  InFlight what = std::move(found->second);
   in_flight_.erase(found);
-  --given_[lang::row(at(index).word).worker];
-  const bool forwards = direction == Direction::kForward;
-  const auto taken = answer.ok ? (forwards ? done(index) : undone(index))
-                               : (forwards ? failed(index, answer.error) : not_undone(index, answer.error));
+  Status taken;
+  if (what.direction == Direction::kForward) {
+    taken = answer.ok ? step_done(std::move(what), answer) : step_failed(std::move(what), answer.error);
+  } else {
+    --given_[lang::row(at(what.index).word).worker];
+    taken = answer.ok ? undone(what.index) : not_undone(what.index, answer.error);
+  }
   return taken ? pump() : taken;
+}
+
+Status Execution::step_done(InFlight what, const wire::Answer& answer) {
+  const Statement& statement = at(what.index);
+  const auto steps = steps_of(statement);
+  const bool tells = makes_snapshot(statement) && steps[what.step].op != wire::Op::kClear;
+  if (tells != answer.digest.has_value()) return fail(Errc::kMalformed, "take an answer without what was asked, or with what was not");
+  if (what.failed) {
+    --given_[lang::row(statement.word).worker];
+    return failed(what.index, *what.failed);
+  }
+  if (tells && steps[what.step].op == wire::Op::kMake) {
+    if (auto wrote = host_.records.write_newest(statement.subject, *answer.digest); !wrote) return wrote;
+  }
+  if (++what.step == steps.size()) {
+    --given_[lang::row(statement.word).worker];
+    return done(what.index);
+  }
+  auto asleep = asleep_for(statement);
+  if (!asleep) return step_failed(std::move(what), asleep.error());
+  if (tells) asleep->vmm = *answer.digest;
+  return send_step(std::move(what), *asleep);
+}
+
+// What was written into memory is cleared away, whatever else fails; once the snapshot is there, that it could not be is no failure of it.
+Status Execution::step_failed(InFlight what, const Error& error) {
+  const Statement& statement = at(what.index);
+  const bool in_memory = makes_snapshot(statement) && what.step > 0 && steps_of(statement)[what.step].op != wire::Op::kClear;
+  if (in_memory) {
+    what.failed = error;
+    what.step = steps_of(statement).size() - 1;
+    return send_step(std::move(what), {});
+  }
+  --given_[lang::row(statement.word).worker];
+  if (makes_snapshot(statement) && what.step > 0) {
+    if (auto wrote = host_.audit.append("clear-failed " + lang::print(statement) + ": " + error.message()); !wrote) return wrote;
+    return what.failed ? failed(what.index, *what.failed) : done(what.index);
+  }
+  if (boots_from_snapshot(statement)) wants_settling_ = true;
+  return failed(what.index, error);
 }
 
 Status Execution::write_record(const Statement& statement) {
@@ -85,6 +170,9 @@ Status Execution::write_record(const Statement& statement) {
 
 Status Execution::done(Index index) {
   host_.state.carry_out(at(index));
+  if (at(index).word == Word::kSnapshot && at(index).sign == Sign::kRemove) {
+    if (auto forgot = host_.records.forget_newest(at(index).subject); !forgot) return forgot;
+  }
   if (auto wrote = write_record(at(index)); !wrote) return wrote;
   if (auto marked = host_.journal.mark({index, Point::kDone}, keep_of(at(index).word)); !marked) return marked;
   outcomes_[index] = Outcome::kDone;
@@ -139,6 +227,7 @@ bool Execution::may_undo(const Statement& statement) const {
 }
 
 Status Execution::undone(Index index) {
+  if (boots_from_snapshot(at(index))) wants_settling_ = true;
   const Subject subject = at(index).subject;
   if (outcomes_[index] == Outcome::kDone) {
     host_.state.carry_out(lang::inverse({at(index)}).front());

@@ -12,13 +12,16 @@
 #include "broker/supervisor/host.h"
 #include "broker/supervisor/keys.h"
 #include "broker/supervisor/schedule.h"
+#include "broker/supervisor/steps.h"
 #include "policy-lang/verify.h"
 
 namespace mvm::supervisor {
 
-// Tasks that a worker is given before it has answered the first. The net worker makes and removes together what it has at once.
-inline constexpr std::size_t kMaxInFlight = 8, kMaxInFlightOfNet = 256;
+// Statements of a worker that are under way at once. The net worker makes and removes together what it has at once; while a microVM is put to sleep
+// its memory is there twice, so one is at a time.
+inline constexpr std::size_t kMaxInFlight = 8, kMaxInFlightOfNet = 256, kMaxInFlightOfSnapshot = 1;
 [[nodiscard]] constexpr std::size_t most_in_flight(lang::Worker worker) {
+  if (worker == lang::Worker::kSnapshot) return kMaxInFlightOfSnapshot;
   return worker == lang::Worker::kNet ? kMaxInFlightOfNet : kMaxInFlight;
 }
 // How often what is left of a plan is verified again because a part of it was refused; then nothing of it runs.
@@ -44,6 +47,8 @@ class Execution {
   // Nothing runs, and nothing will. finish() then says what holds, and ends the journal.
   [[nodiscard]] bool over() const { return schedule_.over() && in_flight_.empty() && undos_.empty(); }
   [[nodiscard]] Status finish();
+  // A wake failed or was undone: whether its snapshot is spent, the kernel's inventory says (settle()).
+  [[nodiscard]] bool wants_settling() const { return wants_settling_; }
 
  private:
   enum class Outcome : std::uint8_t { kPending, kDone, kFailed, kUndone, kSkipped };
@@ -52,6 +57,8 @@ class Execution {
     Index index = 0;
     Direction direction = Direction::kForward;
     Clock::time_point deadline;
+    std::size_t step = 0;         // of steps_of(), forward
+    std::optional<Error> failed;  // why what was made before is cleared away
   };
   struct Undo {
     std::vector<Index> left;   // the next at the back
@@ -64,6 +71,11 @@ class Execution {
   [[nodiscard]] Status pump();
   [[nodiscard]] Status start_forward(Index index);
   [[nodiscard]] Status send(Index index, Direction direction, const lang::Statement& statement);
+  [[nodiscard]] Status send_step(InFlight what, wire::Asleep asleep);
+  [[nodiscard]] Status hand(const InFlight& what, lang::Worker worker, wire::Task task);
+  [[nodiscard]] Status step_done(InFlight what, const wire::Answer& answer);
+  [[nodiscard]] Status step_failed(InFlight what, const Error& error);
+  [[nodiscard]] Result<wire::Asleep> asleep_for(const lang::Statement& statement) const;
   [[nodiscard]] Status done(Index index);
   [[nodiscard]] Status failed(Index index, const Error& error);
   [[nodiscard]] Status begin_undo(const Subject& subject, std::optional<Index> failed);
@@ -89,6 +101,7 @@ class Execution {
   std::map<lang::Worker, std::size_t> given_;    // how many of those are whose
   std::map<Subject, Undo> undos_;
   bool verify_again_ = false;
+  bool wants_settling_ = false;
   unsigned refused_again_ = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "broker/supervisor/steps.h"
+
 namespace mvm::supervisor {
 namespace {
 
@@ -13,6 +15,7 @@ using lang::Statement;
 struct Lane {
   std::vector<const Statement*> statements;
   std::size_t begun = 0;  // as many, from the first: they begin in order
+  bool last_done = false;  // the last of these is done
   bool complete = true;
 };
 
@@ -22,8 +25,8 @@ bool drop(HostState& state, const Statement& statement) {
   return true;
 }
 
-void go_forward(const Lane& lane, HostState& state) {
-  for (std::size_t i = lane.begun - 1; i < lane.statements.size(); ++i) {
+void go_forward(const Lane& lane, std::size_t from, HostState& state) {
+  for (std::size_t i = from; i < lane.statements.size(); ++i) {
     if (lane.statements[i]->sign != Sign::kRemove || !drop(state, *lane.statements[i])) return;
   }
 }
@@ -44,7 +47,7 @@ std::map<Subject, Lane> lanes_of(const lang::Document& plan, const std::vector<M
   for (std::size_t i = 0; i < plan.statements.size(); ++i) {
     Lane& lane = lanes[plan.statements[i].subject];
     lane.statements.push_back(&plan.statements[i]);
-    if (begun[i]) lane.begun = lane.statements.size();
+    if (begun[i]) lane.begun = lane.statements.size(), lane.last_done = done[i];
     lane.complete = lane.complete && done[i];
   }
   return lanes;
@@ -60,9 +63,10 @@ std::set<Subject> resolve(const lang::Document& plan, const std::vector<Mark>& m
     const Lane& lane = at->second;
     if (lane.complete || lane.begun == 0) continue;
     const auto before = state.lines_of(at->first);
-    const Sign last = lane.statements[lane.begun - 1]->sign;
-    if (last == Sign::kRemove) go_forward(lane, state);
-    if (last == Sign::kAdd) go_back(lane, state);
+    const Statement& last = *lane.statements[lane.begun - 1];
+    if (last.sign == Sign::kRemove) go_forward(lane, lane.begun - 1, state);
+    else if (lane.last_done && boots_from_snapshot(last)) go_forward(lane, lane.begun, state);
+    else if (last.sign == Sign::kAdd) go_back(lane, state);
     if (state.lines_of(at->first) != before) changed.insert(at->first);
   }
   return changed;

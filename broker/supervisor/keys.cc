@@ -49,10 +49,11 @@ Result<Keys> Keys::read(std::string bundle) {
   return keys;
 }
 
-lang::Checked<void> Keys::cover(const lang::Document& plan, const KeyRules& rules) const {
+lang::Checked<void> Keys::cover(const lang::Document& plan, const lang::Document& state, const KeyRules& rules) const {
   std::set<Label> sound;
+  const auto needs = wire::needs_of_plan(plan, state);
   for (std::size_t i = 0; i < plan.statements.size(); ++i) {
-    for (const Label& need : needs_of(plan.statements[i], plan.header.node, plan.header.generation)) {
+    for (const Label& need : needs[i]) {
       if (sound.contains(need)) continue;
       const auto found = envelopes_.find(need);
       auto reason = check(found == envelopes_.end() ? nullptr : &found->second, need, rules);
@@ -67,9 +68,9 @@ lang::Checked<void> Keys::cover(const lang::Document& plan, const KeyRules& rule
   return {};
 }
 
-std::vector<std::vector<std::uint8_t>> Keys::for_statement(const Statement& statement, const Name& node, std::uint64_t generation) const {
+std::vector<std::vector<std::uint8_t>> Keys::for_statement(const Statement& statement, const Name& node, std::uint64_t generation, const Statement* snapshot) const {
   std::vector<std::vector<std::uint8_t>> out;
-  for (const Label& need : needs_of(statement, node, generation)) {
+  for (const Label& need : needs_of(statement, node, generation, snapshot)) {
     const auto found = envelopes_.find(need);
     if (found != envelopes_.end()) out.emplace_back(found->second.whole.begin(), found->second.whole.end());
   }

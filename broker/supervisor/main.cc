@@ -1,8 +1,11 @@
 // mvm-hostd. The supervisor: believes no text, holds no capability once it serves, and has hands only in its workers.
 // main() is the whole of its life, in order. A step that fails ends it; systemd starts it again, and recovery begins anew.
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -38,7 +41,7 @@ struct Started {
   Workers workers;
 };
 
-Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel channel) {
+Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel channel, std::span<const int> joints) {
   const Fd executable(open(setup.executable.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   const int saved = errno;
   if (!executable.valid()) return fail_errno(saved, "open", setup.executable);
@@ -56,16 +59,36 @@ Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel 
     if (!devices.back().valid()) return fail_errno(device_errno, "open", path);
     extra.push_back(devices.back().get());
   }
+  extra.insert(extra.end(), joints.begin(), joints.end());
   return sandbox::spawn({.executable = executable.get(), .grants = setup.grants, .user = *user, .channel = channel,
                          .extra = extra, .arguments = setup.arguments});
 }
 
+// The ends of the joints, a worker's at its place; ours close when all are started.
+Result<EachWorker<std::vector<Fd>>> make_joints(const std::vector<Joint>& joints) {
+  EachWorker<std::vector<Fd>> ends;
+  const auto of = [&](lang::Worker worker) -> std::vector<Fd>& {
+    return ends[static_cast<std::size_t>(std::ranges::find(kExecutors, worker) - kExecutors.begin())];
+  };
+  for (const Joint& joint : joints) {
+    std::array<int, 2> pair{};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return fail_errno(errno, "join two workers");
+    of(joint.from).emplace_back(pair[0]);
+    of(joint.to).emplace_back(pair[1]);
+  }
+  return ends;
+}
+
 Result<Started> start_workers(const Setup& setup) {
-  auto gate = start_worker(setup.gate, sandbox::Channel::kStream);
+  auto gate = start_worker(setup.gate, sandbox::Channel::kStream, {});
   if (!gate) return forward(gate.error());
+  const auto joints = make_joints(setup.joints);
+  if (!joints) return forward(joints.error());
   EachWorker<Fd> lives, channels;
   for (std::size_t i = 0; i < kExecutors.size(); ++i) {
-    auto worker = start_worker(setup.workers[i], sandbox::Channel::kSeqpacket);
+    std::vector<int> own;
+    for (const Fd& fd : (*joints)[i]) own.push_back(fd.get());
+    auto worker = start_worker(setup.workers[i], sandbox::Channel::kSeqpacket, own);
     if (!worker) return forward(worker.error());
     lives[i] = std::move(worker->pidfd);
     channels[i] = std::move(worker->channel);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -152,6 +153,12 @@ Result<Opened> open_all(const Setup& setup) {
   out.policy_text = *std::move(policy);
   const auto run = own_directory(AT_FDCWD, setup.run, {0, agent->gid, 0750});
   if (!run) return forward(run.error());
+  if (!setup.memory.empty()) {
+    // Its group may seal what is there; nobody else finds anything in it.
+    const auto sealer = sandbox::user_named(setup.workers[static_cast<std::size_t>(std::ranges::find(kExecutors, lang::Worker::kSnapshot) - kExecutors.begin())].user);
+    if (!sealer) return forward(sealer.error());
+    if (auto memory = own_directory(AT_FDCWD, setup.memory, {0, sealer->gid, 0711}); !memory) return forward(memory.error());
+  }
   auto listener = listen_at(*run, agent->gid);
   if (!listener) return forward(listener.error());
   out.listener = *std::move(listener);

@@ -7,8 +7,10 @@
 namespace mvm::supervisor {
 namespace {
 
-// As many as a state has lines, and the header.
-constexpr std::size_t kMaxRecords = lang::kMaxStatements + 1;
+// As many as a state has lines, twice for those with a snapshot, and the header.
+constexpr std::size_t kMaxRecords = 2 * lang::kMaxStatements + 1;
+
+std::string newest_name(const Subject& instance) { return record_name(instance) + std::string(kNewestSuffix); }
 
 std::unexpected<Error> corrupt(const char* what, const std::string& name) { return fail(Errc::kCorrupt, what, "record " + name); }
 
@@ -40,12 +42,27 @@ Status Records::write_header(const HostState& state) const {
                     Keep::kOverPowerCut);
 }
 
+Status Records::write_newest(const Subject& instance, const Digest& file) const {
+  return write_file(directory_, newest_name(instance), to_hex(file.bytes) + "\n", Keep::kOverPowerCut);
+}
+
+Status Records::forget_newest(const Subject& instance) const { return remove_file(directory_, newest_name(instance), Keep::kOverPowerCut); }
+
+Result<Digest> Records::newest(const Subject& instance) const {
+  const auto text = read_file(directory_, newest_name(instance), 2 * sizeof(Digest) + 1);
+  if (!text) return forward(text.error());
+  const auto bytes = text->ends_with('\n') ? hex32(std::string_view(*text).substr(0, text->size() - 1)) : std::nullopt;
+  if (!bytes) return corrupt("read", newest_name(instance));
+  return Digest{*bytes};
+}
+
 Result<HostState> Records::load(const Name& node, Boot boot, const ParseState& parse) const {
   const auto names = list_directory(directory_, kMaxRecords);
   if (!names) return forward(names.error());
   HostState state;
   state.header.node = node;
   for (const std::string& name : *names) {
+    if (name.ends_with(kNewestSuffix)) continue;
     const auto text = read_file(directory_, name, kMaxRecordBytes);
     if (!text) return forward(text.error());
     if (text->empty() && boot == Boot::kAnother && name != kHeaderRecord) continue;

@@ -14,6 +14,7 @@
 
 namespace mvm::supervisor {
 
+inline constexpr std::string_view kNewestSuffix = ".newest";  // no subject's name ends so: it would have a dot more
 inline constexpr std::string_view kHeaderRecord = "state.header";
 // A header and one line of each primitive, at most.
 inline constexpr std::size_t kMaxRecordBytes = 8 * 1024;
@@ -34,6 +35,11 @@ class Records {
   // All of them. kCorrupt: a file that is no record, is not whole, or is not named after what it says. An empty one is
   // passed over in another boot than its own: what is not synced before its rename can be left so by a power cut, and speaks
   // only of things that went with the power.
+  // Beside an instance's record, the digest of its newest snapshot's file: an older one is refused. Synced; removed where there is none. newest():
+  // kNotFound where none is known, kCorrupt where it is not one.
+  [[nodiscard]] Status write_newest(const Subject& instance, const Digest& file) const;
+  [[nodiscard]] Status forget_newest(const Subject& instance) const;
+  [[nodiscard]] Result<Digest> newest(const Subject& instance) const;
   [[nodiscard]] Result<HostState> load(const Name& node, Boot boot, const ParseState& parse) const;
 
  private:

@@ -5,6 +5,7 @@
 
 #include "broker/supervisor/interrupted.h"
 #include "broker/supervisor/inventory.h"
+#include "broker/supervisor/steps.h"
 #include "policy-lang/print.h"
 #include "policy-lang/verify.h"
 
@@ -71,11 +72,20 @@ void add_users(const HostState& state, std::vector<Statement>& fallen) {
   }
 }
 
+// Of the one snapshot that an instance has, its file is there and opens no more.
+bool is_spent(const Inventory& inventory, const HostState& state, const Statement& line) {
+  if (line.word != Word::kSnapshot) return false;
+  const wire::Item* item = inventory.find(state, line);
+  return item != nullptr && !item->alive;
+}
+
 // Takes away the lines whose things are not there, and those that stood on them; sets what the kernel knows better.
 Subjects fall(HostState& state, const Inventory& inventory) {
   std::vector<Statement> fallen;
   std::vector<Statement> moved;
   for (const auto& [key, line] : state.lines()) {
+    // But a snapshot that is spent is none: the microVM that was woken of it has gone, or has it no longer.
+    if (is_spent(inventory, state, line)) fallen.push_back(line);
     // What is durable stands by its record: a file system that is not mounted is no reason to forget whose data is on it.
     if (!has_executor(lang::row(line.word).worker) || lang::row(line.word).durable) continue;
     const wire::Item* item = inventory.find(state, line);
@@ -141,6 +151,17 @@ Subjects being_removed(const HostState& before, const HostState& now) {
   return subjects;
 }
 
+// A snapshot that was not known to be done, and may be: its microVM goes on, so nothing may be resumed of it.
+Subjects unfinished_snapshots(const std::optional<Left>& left, const HostState& now) {
+  Subjects subjects;
+  if (!left) return subjects;
+  for (const Mark& mark : left->marks) {
+    const Statement& statement = left->plan.statements[mark.index];
+    if (makes_snapshot(statement) && now.find(statement.subject, Word::kSnapshot) == nullptr) subjects.insert(statement.subject);
+  }
+  return subjects;
+}
+
 Status sweep(Host& host, const Inventory& inventory, const Subjects& removing) {
   for (const wire::Item& item : to_sweep(host, inventory, removing)) {
     const wire::Task task = sweep_task(item);
@@ -162,6 +183,8 @@ Status sweep(Host& host, const Inventory& inventory, const Subjects& removing) {
 Status write_records(Host& host, const Subjects& changed) {
   for (const Subject& subject : changed) {
     if (auto wrote = host.records.write(host.state, subject, Keep::kOverPowerCut); !wrote) return wrote;
+    if (subject.kind != SubjectKind::kInstance || host.state.find(subject, Word::kSnapshot) != nullptr) continue;
+    if (auto forgot = host.records.forget_newest(subject); !forgot) return forgot;
   }
   return {};
 }
@@ -203,7 +226,10 @@ Status recover(Host& host, Boot boot) {
   const HostState before = host.state;
   if (*left) changed.merge(resolve((*left)->plan, (*left)->marks, host.state));
   if (auto holds = check_state(host); !holds) return holds;
-  const Subjects removing = being_removed(before, host.state);
+  Subjects removing = being_removed(before, host.state);
+  const Subjects unfinished = unfinished_snapshots(*left, host.state);
+  removing.insert(unfinished.begin(), unfinished.end());
+  changed.insert(unfinished.begin(), unfinished.end());
   if (auto swept = sweep(host, *inventory, removing); !swept) return swept;
   if (auto told = tell_of_strays(host, *inventory, removing); !told) return told;
   if (auto wrote = write_records(host, changed); !wrote) return wrote;

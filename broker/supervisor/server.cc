@@ -169,6 +169,7 @@ void Server::send_state(Connection& connection) {
 Status Server::finish_if_over() {
   if (execution_ == nullptr || !execution_->over()) return {};
   if (auto finished = execution_->finish(); !finished) return finished;
+  settle_now_ = settle_now_ || execution_->wants_settling();
   execution_.reset();
   for (Connection& connection : connections_) {
     if (connection.role == Connection::Role::kSubmitter) connection.role = Connection::Role::kIdle;

@@ -19,6 +19,12 @@ struct WorkerSetup {
   std::vector<std::string> devices;  // opened for it, to read and write, while we are root: its descriptors 4, 5, ...
 };
 
+// Two workers that have a socket of their own (SOCK_SEQPACKET), made at start: the next descriptor of each, behind its devices. What goes there is
+// nothing that the supervisor may have, or could check: a session's private key, and channels with keys in them.
+struct Joint {
+  lang::Worker from, to;
+};
+
 struct Setup {
   std::string state;   // directory: records, journal, audit log
   std::string run;     // directory: the socket
@@ -31,6 +37,8 @@ struct Setup {
   const sandbox::Grants& grants;
   WorkerSetup gate;
   EachWorker<WorkerSetup> workers;  // in the order of kExecutors
+  std::vector<Joint> joints;
+  std::string memory;  // the memory file system; empty: none is needed
 };
 
 // Ends the process where the command line is not what it takes.

@@ -9,6 +9,8 @@
 #include "seccomp/gate.grants.h"
 #include "seccomp/jail.grants.h"
 #include "seccomp/net.grants.h"
+#include "seccomp/pages.grants.h"
+#include "seccomp/snapshot.grants.h"
 #include "seccomp/storage.grants.h"
 #include "seccomp/supervisor.grants.h"
 
@@ -23,6 +25,7 @@ constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
 // Delegated by mvm-instances.service, so that microVMs outlive hostd.
 constexpr const char* kCgroupRoot = "/sys/fs/cgroup/mvm.slice/mvm-instances.service";
 constexpr const char* kFirecracker = "/usr/libexec/mvm/firecracker";  // the directory of `firecracker` and `jailer`
+constexpr const char* kMemory = "/var/lib/mvm/memory";  // a tmpfs of its own (var-lib-mvm-memory.mount)
 constexpr const char* kAgentUser = "mvm";
 constexpr const char* kDeviceMapper = "/dev/mapper/control";
 constexpr const char* kLoopControl = "/dev/loop-control";
@@ -55,8 +58,12 @@ Setup setup(int argc, char** argv) {
           .workers = {{{grants::kNet, std::string(grants::kNet.user), "/usr/libexec/mvm/mvm-net", {}, {}, {}},
                        {grants::kStorage, std::string(grants::kStorage.user), "/usr/libexec/mvm/mvm-storage", {kStateDirectory},
                         {"volumes", "nodes"}, {kDeviceMapper, kLoopControl}},
+                       {grants::kSnapshot, std::string(grants::kSnapshot.user), "/usr/libexec/mvm/mvm-snapshot", {kStateDirectory, kMemory},
+                        {"snapshots"}, {}},
                        {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail",
-                        {kCgroupRoot, kStateDirectory, kFirecracker}, {}, {}}}}};
+                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user)}, {}, {}}}},
+          .joints = {{lang::Worker::kStorage, lang::Worker::kSnapshot}, {lang::Worker::kSnapshot, lang::Worker::kJail}},
+          .memory = kMemory};
 }
 
 }  // namespace mvm::supervisor

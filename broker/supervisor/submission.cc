@@ -2,6 +2,7 @@
 
 #include "base/sealed.h"
 #include "broker/supervisor/signature.h"
+#include "broker/supervisor/steps.h"
 #include "policy-lang/print.h"
 #include "sealing/offer.h"
 
@@ -32,9 +33,10 @@ std::string why_unsupported(const Statement& statement) {
   const lang::Worker worker = lang::row(statement.word).worker;
   if (!has_executor(worker)) return "not supported by this host: it has no worker `" + std::string(lang::to_string(worker)) + "`";
   if (!has_executor(statement.word, worker)) return "not supported by this host: its worker `" + std::string(lang::to_string(worker)) + "` does not do this";
-  const bool boots_snapshot = statement.word == Word::kJail && statement.sign == lang::Sign::kAdd &&
-                              lang::jail_view(statement).boot == lang::kBootSnapshot;
-  return boots_snapshot ? "not supported by this host: it cannot boot from a snapshot" : "";
+  if (!makes_snapshot(statement)) return "";
+  const lang::SnapshotView snapshot = lang::snapshot_view(statement);
+  if (snapshot.key_version == 0) return "not supported by this host: a snapshot is never written without a key";
+  return snapshot.kind == lang::kFull ? "" : "not supported by this host: it takes full snapshots alone";
 }
 
 }  // namespace
@@ -75,7 +77,7 @@ Result<Admission> admit_texts(Host& host, const wire::Submit& request, const std
   auto verified = lang::verify(std::move(**plan).document(), {state, wanted, host.policy.text});
   if (!verified) return refused(std::move(verified.error()), Text::kPlan);
   if (auto executors = has_executors(verified->plan()); !executors) return refused(std::move(executors.error()), Text::kPlan);
-  if (auto covered = keys.cover(verified->plan(), key_rules(host)); !covered) return refused(std::move(covered.error()), Text::kPlan);
+  if (auto covered = keys.cover(verified->plan(), state, key_rules(host)); !covered) return refused(std::move(covered.error()), Text::kPlan);
   return Admitted{*std::move(verified), std::move(wanted), std::move(keys)};
 }
 

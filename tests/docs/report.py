@@ -20,6 +20,8 @@ PROCESSES = {
     "gate": ("gate", "mvm-gate"),
     "net": ("net", "mvm-net"),
     "storage": ("storage", "mvm-storage"),
+    "snapshot": ("snapshot", "mvm-snapshot"),
+    "pages": ("pages", "mvm-pages"),
     "jail": ("jail", "mvm-jail"),
     "agentd": ("planner", "mvm-agentd"),
 }

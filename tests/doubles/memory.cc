@@ -168,8 +168,9 @@ void Memory::write_image(const std::string& path, Pages which) const {
   std::vector<std::uint8_t> buffer(256 * kPage);
   std::uint64_t page = 0, pages = bytes_ / kPage, gathered = 0;
   const auto flush = [&] {
+    check(lseek(file, static_cast<off_t>((page - gathered) * kPage), SEEK_SET) >= 0, "seek");
     for (std::size_t done = 0; done < gathered * kPage;) {
-      const ssize_t wrote = pwrite(file, buffer.data() + done, gathered * kPage - done, static_cast<off_t>((page - gathered) * kPage + done));
+      const ssize_t wrote = write(file, buffer.data() + done, gathered * kPage - done);
       check(wrote > 0, "write");
       done += static_cast<std::size_t>(wrote);
     }

@@ -77,6 +77,8 @@ class JailFixture : public testing::Test {
     umask(077);
     char name[] = "/var/tmp/mvm-jail-test-XXXXXX";  // on a disk, where there is one
     state_ = mkdtemp(name);
+    char memory[] = "/dev/shm/mvm-jail-test-XXXXXX";
+    memory_ = mkdtemp(memory);
     cgroup_ = mount + "/" + fs::path(state_).filename().string();
     std::ofstream(mount + "/cgroup.subtree_control") << "+cpu +memory +pids +io";  // where the machine has them to give
     ASSERT_TRUE(fs::create_directory(cgroup_));
@@ -91,10 +93,11 @@ class JailFixture : public testing::Test {
     if (executor_ != nullptr) (void)run(wire::Op::kUnmake, lang::Word::kJail);
     executor_.reset();
     if (!cgroup_.empty()) {
-      for (const char* below : {"/acme/workers/i-a3f7b2c1/vm", "/acme/workers/i-a3f7b2c1", "/acme/workers", "/acme", ""}) rmdir((cgroup_ + below).c_str());
+      for (const char* below : {"/acme/workers/i-a3f7b2c1/vm", "/acme/workers/i-a3f7b2c1/pages", "/acme/workers/i-a3f7b2c1", "/acme/workers", "/acme", ""}) rmdir((cgroup_ + below).c_str());
       EXPECT_FALSE(fs::exists(cgroup_));
     }
     if (!state_.empty()) fs::remove_all(state_);
+    if (!memory_.empty()) fs::remove_all(memory_);
   }
 
   void write_image(const std::string& name, const std::string& content) {
@@ -124,16 +127,23 @@ class JailFixture : public testing::Test {
     auto cgroups = open_absolute(cgroup_, O_RDONLY | O_DIRECTORY);
     auto state = open_absolute(state_, O_RDONLY | O_DIRECTORY);
     ASSERT_TRUE(cgroups && state);
-    auto executor = Executor::make({std::move(*cgroups), std::move(*state), state_, firecracker});
+    auto memory = open_absolute(memory_, O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(memory);
+    auto executor = Executor::make({std::move(*cgroups), std::move(*state), state_, firecracker, std::move(*memory), memory_, pages(), link()});
     ASSERT_TRUE(executor) << executor.error().message();
     executor_ = std::move(*executor);
   }
+
+  // For those that wake.
+  virtual PageServers pages() { return {}; }
+  virtual Fd link() { return {}; }
 
   // The instance's anchor. By hand, so that these tests need no controllers; cgroup lines are tested where there are some.
   void anchor() {
     fs::create_directories(cgroup_ + "/acme/workers/i-a3f7b2c1");
   }
   [[nodiscard]] std::string anchor_path() const { return cgroup_ + "/acme/workers/i-a3f7b2c1"; }
+  [[nodiscard]] std::string memory_path() const { return memory_ + "/acme.workers.a3f7b2c1"; }
   [[nodiscard]] std::string root_path() const { return state_ + "/jails/acme/workers/firecracker/i-a3f7b2c1/root"; }
 
   [[nodiscard]] wire::Task task(wire::Op op, lang::Word word) const {
@@ -205,7 +215,7 @@ class JailFixture : public testing::Test {
   const Subnet subnet_{0x0af00300, 24};  // 10.240.3.0/24
   const Subject instance_ = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1});
   Digest image_;
-  std::string state_, cgroup_;
+  std::string state_, cgroup_, memory_;
   std::unique_ptr<Executor> executor_;
 };
 

@@ -140,10 +140,10 @@ TEST(CheckVersion, RefusesTheRest) {
 TEST(JailerCommand, IsThis) {
   const std::vector<std::string> expected = {
       "jailer", "--id", "i-a3f7b2c1", "--exec-file", "/opt/firecracker/firecracker", "--uid", "100773", "--gid", "100773",
-      "--chroot-base-dir", "/var/lib/mvm/jails/acme/workers", "--new-pid-ns", "--resource-limit", "fsize=16777216",
-      "--resource-limit", "no-file=2048", "--", "--api-sock", "/run/firecracker.socket", "--log-path", "/firecracker.log",
+      "--chroot-base-dir", "/var/lib/mvm/jails/acme/workers", "--new-pid-ns", "--resource-limit", "fsize=1073741824",
+      "--resource-limit", "no-file=2048", "--", "--api-sock", "/run/firecracker.socket", "--log-path", "/memory/firecracker.log",
       "--level", "Warning"};
-  EXPECT_EQ(jailer_command({InstanceId{0xa3f7b2c1}, "/opt/firecracker/firecracker", "/var/lib/mvm/jails/acme/workers", 100'773}), expected);
+  EXPECT_EQ(jailer_command({InstanceId{0xa3f7b2c1}, "/opt/firecracker/firecracker", "/var/lib/mvm/jails/acme/workers", 100'773, 1024}), expected);
 }
 
 }  // namespace

@@ -28,8 +28,13 @@ class JailWorker : public JailFixture {
   // As the supervisor does: with the worker's grants, and as root.
   void start() {
     static const test::Runnable executable(MVM_JAIL);
-    const std::array<std::string, 3> arguments = {cgroup_, state_, firecracker_dir()};
-    worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .arguments = arguments});
+    const std::array<std::string, 6> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody"};
+    std::array<int, 2> link{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()), 0);
+    link_ = Fd(link[0]);
+    const Fd theirs(link[1]);
+    const std::array<int, 1> extra = {theirs.get()};
+    worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
   }
   // How it ended; below 0: by a signal.
   int end() {
@@ -56,6 +61,7 @@ class JailWorker : public JailFixture {
   }
 
   sandbox::Worker worker_;
+  Fd link_;
 };
 
 TEST_F(JailWorker, MakesTellsAndEnds) {

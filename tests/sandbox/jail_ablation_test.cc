@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "schemas/worker.h"
-#include "tests/jail/jail_fixture.h"
+#include "tests/jail/sleep_fixture.h"
 #include "tests/sandbox/ablation.h"
 
 namespace mvm::jail {
@@ -15,10 +15,10 @@ namespace {
 
 using wire::Op;
 
-class Host : public JailFixture {
+class Host : public SleepFixture {
  public:
   Host() {
-    SetUp();
+    JailFixture::SetUp();
     executor_.reset();  // the worker under test is the one that executes
     anchor();
     EXPECT_EQ(unshare(CLONE_NEWNS), 0);
@@ -32,15 +32,16 @@ class Host : public JailFixture {
     (void)run(Op::kUnmake, lang::Word::kJail);
     executor_.reset();
     umount2(images().c_str(), MNT_DETACH);
-    TearDown();
+    JailFixture::TearDown();
   }
   void TestBody() override {}
 
   [[nodiscard]] std::string images() const { return state_ + "/images"; }
 
-  [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines, const std::string& binaries = firecracker_dir()) const {
+  [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines, const std::string& binaries = firecracker_dir()) {
     static const test::Runnable executable(MVM_JAIL_UNDER_TEST);
-    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {}, {cgroup_, state_, binaries});
+    const Fd link = start_sealer();
+    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody"});
   }
 
   static std::optional<wire::Answer> received(const sandbox::Worker& worker) {
@@ -93,6 +94,20 @@ class Host : public JailFixture {
     return true;
   }
 
+  // Put to sleep and woken, to the last page, which its page server ends with.
+  bool sleeps_and_wakes(sandbox::Worker& worker) {
+    if (!done(worker, jail_task(Op::kMake))) return false;
+    worker_ = std::move(worker);
+    const auto asleep = falls_asleep(1);
+    const auto awake = asleep ? wakes(1) : asleep;
+    if (!awake) std::fprintf(stderr, "%s\n", awake.error().message().c_str());
+    bool ok = awake.has_value() && (real() || looked_at() == all_right());
+    for (int i = 0; ok && i < 500 && fs::exists(memory_path() + "/waking"); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ok = ok && !fs::exists(memory_path() + "/waking") && fs::exists(memory_path() + "/touched");
+    worker = std::move(worker_);
+    return done(worker, jail_task(Op::kUnmake)) && ok;
+  }
+
   // A jailer that cannot be run, and what was said of that is in the answer.
   bool says_why_the_jailer_fails(const std::vector<seccomp::Line>& lines) {
     anchor();
@@ -119,12 +134,12 @@ class Host : public JailFixture {
 
 bool serves(Host& host, const std::vector<seccomp::Line>& lines) {
   auto worker = host.start(lines);
-  const bool ok = host.lives_and_ends(worker) && host.is_seen_to_end(worker);
+  const bool ok = host.lives_and_ends(worker) && host.sleeps_and_wakes(worker) && host.is_seen_to_end(worker);
   worker.channel.reset();
   return test::ended(worker) == EX_OK && ok;
 }
 
-bool says_why_it_ends(const Host& host, const std::vector<seccomp::Line>& lines) {
+bool says_why_it_ends(Host& host, const std::vector<seccomp::Line>& lines) {
   auto worker = host.start(lines);
   return send(worker.channel.get(), "no task", 7, MSG_NOSIGNAL) == 7 && test::ended(worker) == EX_PROTOCOL;
 }

@@ -1,8 +1,14 @@
 // mvm-jail with grants that a test gives it.
+#include <unistd.h>
+
 #include "broker/jail/worker.h"
+#include "seccomp/pages.grants.h"
 #include "tests/sandbox/given_grants.h"
 
 int main(int argc, char** argv) {
   const auto grants = mvm::test::given_grants("jail");
-  return mvm::jail::run(grants.grants(), std::span(argv, argc).subspan(1));
+  // The policy came first, before what the supervisor gives it.
+  if (dup2(mvm::jail::kLinkFd + 1, mvm::jail::kLinkFd) < 0) return 1;
+  close(mvm::jail::kLinkFd + 1);
+  return mvm::jail::run(grants.grants(), mvm::grants::kPages, std::span(argv, argc).subspan(1));
 }

@@ -1,7 +1,11 @@
 #include "sealing/seal.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
+#include <array>
+
+#include "base/fd.h"
 #include "tests/sealing/samples.h"
 
 namespace mvm::sealing {
@@ -116,6 +120,25 @@ TEST_F(Seal, LeavesNothingOfTheKeyBehind) {
     ASSERT_EQ(was[31], 32);
   }
   for (std::size_t i = 0; i < kTenantKeyBytes; ++i) EXPECT_EQ(was[i], 0);
+}
+
+TEST_F(Seal, OpensInTheOtherProcessThatHasTheSession) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const Fd one(ends[0]);
+  Fd other(ends[1]);
+  ASSERT_TRUE(session.give(one.get()));
+  const Session same = Session::take(arena, other.get()).value();
+  EXPECT_EQ(same.public_key(), session.public_key());
+  const auto envelope = sealed(arena, key_label(), session.public_key(), kTenantKey);
+  EXPECT_TRUE(std::ranges::equal(same.open(key_label(), envelope).value().bytes(), kTenantKey));
+  ASSERT_EQ(send(one.get(), "short", 5, 0), 5);
+  EXPECT_EQ(Session::take(arena, other.get()).error().code, Errc::kMalformed);
+  const std::array<char, 33> long_one{};
+  ASSERT_EQ(send(one.get(), long_one.data(), long_one.size(), 0), 33);
+  EXPECT_EQ(Session::take(arena, other.get()).error().code, Errc::kMalformed);
+  other.reset();
+  EXPECT_FALSE(session.give(one.get()));
 }
 
 }  // namespace

@@ -32,14 +32,12 @@ T must(Result<T> result) {
   std::exit(2);
 }
 
-std::vector<std::uint8_t> bundle_for(const lang::Document& plan, const sealing::Offer& offer, const std::string& pem, const std::string& keys) {
+std::vector<std::uint8_t> bundle_for(const lang::Document& plan, const lang::Document& state, const sealing::Offer& offer, const std::string& pem, const std::string& keys) {
   const auto arena = must(SecretArena::make());
   const auto signer = must(planner::public_of(pem));
   const sealing::Sign sign = [&](std::string_view bytes) { return planner::sign(pem, bytes); };
   std::set<sealing::Label> needs;
-  for (const auto& statement : plan.statements) {
-    for (const auto& label : wire::needs_of(statement, offer.node, plan.header.generation)) needs.insert(label);
-  }
+  for (const auto& labels : wire::needs_of_plan(plan, state)) needs.insert(labels.begin(), labels.end());
   std::vector<std::vector<std::uint8_t>> envelopes;
   for (const auto& label : needs) {
     const std::string key = content(keys + "/" + std::string(label.tenant.view()) + "-" + std::to_string(label.version));
@@ -54,7 +52,9 @@ int apply(char** argv) {
   if (!plan) return std::fprintf(stderr, "apply_sealed: %s\n", plan.error().message().c_str()), 2;
   auto asked = must(must(planner::BrokerClient::connect()).ask());
   const auto offer = must(sealing::read_offer(asked.offer));
-  const auto bundle = bundle_for(*plan, offer.offer, pem, argv[4]);
+  const auto state = lang::parse(lang::Kind::kState, asked.state);
+  if (!state) return std::fprintf(stderr, "apply_sealed: %s\n", state.error().message().c_str()), 2;
+  const auto bundle = bundle_for(*plan, *state, offer.offer, pem, argv[4]);
   planner::Submission submission{text, projection, {}, bundle, wire::Mode::kApply};
   if (signature.size() != submission.signature.size()) return std::fprintf(stderr, "apply_sealed: no signature\n"), 2;
   std::copy(signature.begin(), signature.end(), submission.signature.begin());

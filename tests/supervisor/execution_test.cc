@@ -36,7 +36,7 @@ struct Ends {
 class Stage {
  public:
   explicit Stage(const std::vector<Statement>& from = {})
-      : host_{GateClient(Fd()), Workers::make({std::move(net_.hostd), std::move(storage_.hostd), std::move(jail_.hostd)}).value(), Records(records_.open()),
+      : host_{GateClient(Fd()), Workers::make({std::move(net_.hostd), std::move(storage_.hostd), std::move(snapshot_.hostd), std::move(jail_.hostd)}).value(), Records(records_.open()),
               Journal(journal_.open()), Audit::open(audit_.open()).value(),
               read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())), {}, {}, {}} {
     host_.state.header = test::empty_state().header;
@@ -52,12 +52,13 @@ class Stage {
     auto verified = lang::verify(test::parsed(lang::Kind::kPlan, plan), {host_.state.document(), wanted, host_.policy.text});
     ASSERT_TRUE(verified) << verified.error().message();
     execution_ = std::make_unique<Execution>(host_, *std::move(verified), std::move(wanted), Keys());
-    ASSERT_TRUE(execution_->start());
+    const auto started = execution_->start();
+    ASSERT_TRUE(started) << started.error().message();
   }
   // Tasks that have come since the last call, by their lines.
   std::vector<std::string> tasks() {
     std::vector<std::string> lines;
-    for (const Ends* ends : {&net_, &storage_, &jail_}) {
+    for (const Ends* ends : {&net_, &storage_, &snapshot_, &jail_}) {
       std::vector<std::uint8_t> bytes(wire::kMaxPacket);
       while (true) {
         const ssize_t got = recv(ends->worker.get(), bytes.data(), bytes.size(), 0);
@@ -71,12 +72,13 @@ class Stage {
     return lines;
   }
   // Answers the task of that line, which has come.
-  Status answer(const std::string& line, bool ok = true) {
+  Status answer(const std::string& line, bool ok = true, std::optional<Digest> digest = {}) {
     const auto found = std::ranges::find_if(waiting_, [&](const auto& each) { return each.first.find(line) != std::string::npos; });
     if (found == waiting_.end()) return fail(Errc::kNotFound, "find the task", line);
     wire::Answer answer;
     answer.seq = found->second.seq;
     answer.ok = ok;
+    if (ok) answer.digest = digest;
     if (!ok) answer.error = {Errc::kSystem, 5, "do it", "the test"};
     waiting_.erase(found);
     return execution_->take(answer);
@@ -105,7 +107,7 @@ class Stage {
 
  private:
   test::Directory records_, journal_, audit_;
-  Ends net_, storage_, jail_;
+  Ends net_, storage_, snapshot_, jail_;
   Host host_;
   std::unique_ptr<Execution> execution_;
   std::map<std::string, wire::Task> waiting_;
@@ -322,6 +324,159 @@ TEST(Execution, EndsHostdWhereAWorkerKeepsSilentBeyondItsDeadline) {
   const auto late = stage.execution().overdue(deadline);
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code, Errc::kTimeout);
+}
+
+// The steps of sleep and wake: one statement to the plan, and several tasks.
+std::string projection_that_sleeps() {
+  std::string text = test::projection_text();
+  text.resize(text.rfind("end sha256:"));
+  for (std::size_t at = 0; (at = text.find("sleeping=0", at)) != std::string::npos;) text.replace(at, 10, "sleeping=5");
+  return test::ended(text);
+}
+
+class Sleeping : public testing::Test {
+ protected:
+  static Statement snapshot_line() {
+    return test::parsed(lang::Kind::kState, test::ended("mvm-state 1\nnode node-7\ngeneration 1\ndesired none\nsnapshot acme/workers/i-00000001 kind=full base=none key=acme/1 "
+                                                        "compression=none slot=3 seq=7\n"))
+        .statements[0];
+  }
+  static std::vector<Statement> tenants_lines() {
+    auto lines = test::running_lines(1, 0);
+    std::erase_if(lines, [](const Statement& line) { return line.subject.kind == SubjectKind::kInstance; });
+    return lines;
+  }
+  static std::vector<Statement> warm() {
+    auto lines = test::running_lines(1, 0);
+    for (Statement& line : lines) {
+      if (line.word == Word::kJail) line.numbers[4] = lang::kWarm;
+    }
+    return lines;
+  }
+  static std::vector<Statement> asleep() {
+    auto lines = tenants_lines();
+    lines.push_back(snapshot_line());
+    return lines;
+  }
+  static std::vector<Statement> awake() {
+    auto lines = test::running_lines(1, 0);
+    for (Statement& line : lines) {
+      if (line.word != Word::kJail) continue;
+      line.numbers[3] = lang::kBootSnapshot;
+      line.numbers[5] = lang::kParked;
+      line.digests[1] = lang::snapshot_digest(snapshot_line());
+    }
+    return lines;
+  }
+  static std::vector<std::string> one(std::string line) { return {std::move(line)}; }
+  const std::string kSnapshot = "+ snapshot acme/workers/i-00000001";
+  const std::string kJail = "+ jail acme/workers/i-00000001";
+  const Digest vmm_ = sha256("a version"), file_ = sha256("a file");
+};
+
+TEST_F(Sleeping, IsWrittenSealedAndClearedBeforeTheJailGoes) {
+  Stage stage(warm());
+  stage.run(asleep(), projection_that_sleeps());
+  ASSERT_EQ(stage.tasks().size(), 1u);
+  EXPECT_EQ(stage.task(kSnapshot).op, wire::Op::kDump);
+  EXPECT_EQ(stage.task(kSnapshot).asleep.mem, 128u);
+  ASSERT_TRUE(stage.answer(kSnapshot, true, vmm_));
+  ASSERT_EQ(stage.tasks().size(), 1u);
+  EXPECT_EQ(stage.task(kSnapshot).op, wire::Op::kMake);
+  EXPECT_EQ(stage.task(kSnapshot).asleep.vmm, vmm_);
+  EXPECT_EQ(to_string(stage.task(kSnapshot).asleep.image), test::kImage);
+  ASSERT_TRUE(stage.answer(kSnapshot, true, file_));
+  EXPECT_EQ(stage.host().records.newest(snapshot_line().subject).value(), file_);
+  ASSERT_EQ(stage.tasks().size(), 1u);
+  EXPECT_EQ(stage.task(kSnapshot).op, wire::Op::kClear);
+  EXPECT_EQ(stage.host().state.find(snapshot_line().subject, Word::kSnapshot), nullptr) << "not before all of it is done";
+  ASSERT_TRUE(stage.answer(kSnapshot));
+  EXPECT_NE(stage.host().state.find(snapshot_line().subject, Word::kSnapshot), nullptr);
+  stage.answer_all();
+  EXPECT_TRUE(stage.finish().complete());
+}
+
+TEST_F(Sleeping, ThatCannotBeSealedIsClearedAndStaysWarm) {
+  Stage stage(warm());
+  stage.run(asleep(), projection_that_sleeps());
+  (void)stage.tasks();
+  ASSERT_TRUE(stage.answer(kSnapshot, true, vmm_));
+  (void)stage.tasks();
+  ASSERT_TRUE(stage.answer(kSnapshot, false));
+  ASSERT_EQ(stage.tasks().size(), 1u);
+  EXPECT_EQ(stage.task(kSnapshot).op, wire::Op::kClear);
+  ASSERT_TRUE(stage.answer(kSnapshot));
+  EXPECT_TRUE(stage.tasks().empty());
+  const auto finished = stage.finish();
+  EXPECT_EQ(finished.failed, 1u);
+  EXPECT_EQ(stage.host().state.document().statements, warm());
+}
+
+TEST_F(Sleeping, EndsHostdWhereAWorkerDoesNotSayWhatItHasMade) {
+  Stage stage(warm());
+  stage.run(asleep(), projection_that_sleeps());
+  (void)stage.tasks();
+  EXPECT_EQ(stage.answer(kSnapshot).error().code, Errc::kMalformed);
+}
+
+class Waking : public Sleeping {
+ protected:
+  // Up to the jail's first step.
+  static void begin(Stage& stage, const Digest& file) {
+    ASSERT_TRUE(stage.host().records.write_newest(snapshot_line().subject, file));
+    stage.run(awake(), projection_that_sleeps());
+    for (const char* line : {"+ cgroup", "+ tap"}) {
+      (void)stage.tasks();
+      ASSERT_TRUE(stage.answer(line));
+    }
+    ASSERT_EQ(stage.tasks().size(), 1u);
+  }
+};
+
+TEST_F(Waking, IsHandedOverLoadedSpentAndOnlyThenLetRun) {
+  Stage stage(asleep());
+  begin(stage, file_);
+  EXPECT_EQ(stage.task(kJail).op, wire::Op::kHandOver);
+  EXPECT_EQ(stage.task(kJail).asleep.file, file_);
+  EXPECT_EQ(stage.task(kJail).asleep.key_version, 1u);
+  for (const wire::Op op : {wire::Op::kMake, wire::Op::kSpend, wire::Op::kRelease}) {
+    ASSERT_TRUE(stage.answer(kJail));
+    ASSERT_EQ(stage.tasks().size(), 1u);
+    EXPECT_EQ(stage.task(kJail).op, op);
+  }
+  ASSERT_TRUE(stage.answer(kJail));
+  EXPECT_EQ(stage.tasks().size(), 1u) << "- snapshot";
+  stage.answer_all();
+  EXPECT_TRUE(stage.finish().complete());
+  EXPECT_EQ(stage.host().records.newest(snapshot_line().subject).error().code, Errc::kNotFound);
+  EXPECT_FALSE(stage.execution().wants_settling());
+}
+
+TEST_F(Waking, WithoutTheDigestOfTheNewestIsNotBegun) {
+  Stage stage(asleep());
+  stage.run(awake(), projection_that_sleeps());
+  for (const char* line : {"+ cgroup", "+ tap"}) {
+    (void)stage.tasks();
+    ASSERT_TRUE(stage.answer(line));
+  }
+  EXPECT_EQ(stage.tasks(), one("- jail acme/workers/i-00000001 image=sha256:1111111111111111111111111111111111111111111111111111111111111111 vcpus=2 mem=128 boot=snapshot:" + to_string(lang::snapshot_digest(snapshot_line())) + " state=running guest=parked"))
+      << "nothing but what undoes it";
+}
+
+TEST_F(Waking, ThatFailsIsUndoneAndLookedInto) {
+  for (int step = 0; step < 4; ++step) {
+    Stage stage(asleep());
+    begin(stage, file_);
+    for (int i = 0; i < step; ++i) {
+      ASSERT_TRUE(stage.answer(kJail));
+      (void)stage.tasks();
+    }
+    ASSERT_TRUE(stage.answer(kJail, false));
+    stage.answer_all();
+    EXPECT_EQ(stage.finish().failed, 1u);
+    EXPECT_EQ(stage.host().state.document().statements, asleep());
+    EXPECT_TRUE(stage.execution().wants_settling());
+  }
 }
 
 TEST(Execution, RebuildsWhatChanges) {

@@ -1,6 +1,8 @@
-// A double of mvm-net, mvm-storage and mvm-jail for tests of the supervisor, never installed: fake_worker net|storage|jail DIRECTORY.
+// A double of mvm-net, mvm-storage, mvm-snapshot and mvm-jail for tests of the supervisor, never installed:
+// fake_worker net|storage|snapshot|jail DIRECTORY.
 // Its kernel is a directory that outlives it, one file a thing: `bridge.3`, `rule.3`, `tap.3.5`, `cgroup.acme.p.i-...`,
-// `jail.acme.p.i-...` (whose content is its state). It refuses what a real kernel could not do, and notes it in `violations`:
+// `jail.acme.p.i-...` (whose content is its state), `snapshot.acme.p.i-...` (whose content is the digest of its file, or `spent`), and while one is
+// made `dumped.acme.p.i-...`, while one is woken `handed.acme.p.i-...` and `loaded.acme.p.i-...`. It refuses what a real kernel could not do, and notes it in `violations`:
 // a plan that was verified must never ask for that. Tests steer it by files: `fail.THING` makes each make and move of it
 // fail, `stuck.THING` its removal, `slow` holds every task up by so many ms, `end.THING` ends a microVM by itself, `die.THING`
 // kills the worker when it is asked for it, `mute.THING` keeps it silent, `part.THING` says that a part of it is missing: making
@@ -86,7 +88,16 @@ Status make(const wire::Task& task) {
     if (!exists("volume." + subject)) return forward(violation("open a volume that is not there: " + name));
     write_file("volume." + subject, "opened");
   }
-  write_file(name, task.statement.word == lang::Word::kJail ? "0" : "");
+  if (task.statement.word == lang::Word::kSnapshot) {
+    if (!exists("dumped." + subject)) return forward(violation("seal what was not written: " + name));
+    write_file(name, to_hex(sha256(name).bytes));
+    return {};
+  }
+  if (task.statement.word == lang::Word::kJail && lang::jail_view(task.statement).boot == lang::kBootSnapshot) {
+    if (unlink(path("handed." + subject).c_str()) != 0) return forward(violation("wake without what was handed over: " + name));
+    write_file("loaded." + subject, "");
+  }
+  write_file(name, task.statement.word == lang::Word::kJail ? std::to_string(lang::jail_view(task.statement).state) : "");
   return {};
 }
 
@@ -114,7 +125,37 @@ Status move(const wire::Task& task) {
   return {};
 }
 
+// The steps of sleep and wake that are not a worker's own word: their order is what a plan's statements cannot break.
+Status step(const wire::Task& task) {
+  const std::string subject = dotted(task.statement.subject), dumped = "dumped." + subject, handed = "handed." + subject, loaded = "loaded." + subject;
+  const std::string op = task.op == wire::Op::kDump ? "dump" : task.op == wire::Op::kClear ? "clear" : task.op == wire::Op::kHandOver ? "hand-over" : task.op == wire::Op::kSpend ? "spend" : "release";
+  if (exists("die-at-" + op)) _exit(9);
+  if (exists("fail-at-" + op)) return fail(Errc::kSystem, op, subject);
+  switch (task.op) {
+    case wire::Op::kDump:
+      if (content("jail." + subject) != "1") return forward(violation("write the memory of what is not warm: " + subject));
+      write_file(dumped, "");
+      return {};
+    case wire::Op::kClear: unlink(path(dumped).c_str());
+      return {};
+    case wire::Op::kHandOver:
+      if (content("snapshot." + subject) != to_hex(task.asleep.file.bytes)) return forward(violation("hand over what is spent, or another: " + subject));
+      if (task.asleep.key_version == 0) return forward(violation("hand over without a key: " + subject));
+      write_file(handed, "");
+      return {};
+    case wire::Op::kSpend:
+      if (!exists(loaded)) return forward(violation("spend what is not loaded: " + subject));
+      write_file("snapshot." + subject, "spent");
+      return {};
+    default:
+      if (content("snapshot." + subject) != "spent") return forward(violation("let run what may be woken again: " + subject));
+      unlink(path(loaded).c_str());
+      return {};
+  }
+}
+
 Status change(const wire::Task& task) {
+  if (task.op > wire::Op::kOffer) return step(task);
   if (lang::row(task.statement.word).worker != self) return forward(violation("a task of another worker"));
   const std::string name = thing(task);
   if (exists("die." + name)) _exit(9);
@@ -140,6 +181,7 @@ std::optional<wire::Item> item_of(const std::string& name) {
     return item;
   }
   if (parts.size() != 4) return std::nullopt;
+  if (item.word == lang::Word::kSnapshot) item.alive = content(name) != "spent";
   if (item.word == lang::Word::kVolume) item.alive = content(name) == "opened";
   item.subject = instance_subject(*Name::from(parts[1]), *Name::from(parts[2]), *InstanceId::from(parts[3]));
   if (item.word == lang::Word::kJail) item.state = content(name) == "1" ? lang::kWarm : lang::kRunning;
@@ -193,6 +235,8 @@ void answer_task(const wire::Task& task) {
   answer.seq = task.seq;
   answer.ok = done.has_value();
   if (!done) answer.error = done.error();
+  if (done && task.op == wire::Op::kDump) answer.digest = sha256("1.16.1");
+  if (done && task.op == wire::Op::kMake && task.statement.word == lang::Word::kSnapshot) answer.digest = sha256(thing(task));
   send_answer(answer);
 }
 
@@ -203,7 +247,7 @@ int main(int argc, char** argv) {
   using namespace mvm;
   if (argc != 3) return 64;
   const std::string name = argv[1];
-  self = name == "net" ? lang::Worker::kNet : name == "storage" ? lang::Worker::kStorage : lang::Worker::kJail;
+  self = name == "net" ? lang::Worker::kNet : name == "storage" ? lang::Worker::kStorage : name == "snapshot" ? lang::Worker::kSnapshot : lang::Worker::kJail;
   directory = argv[2];
   std::vector<std::uint8_t> buffer(wire::kMaxPacket);
   while (true) {

@@ -42,7 +42,7 @@ class KeysOfAPlan : public testing::Test {
     return {lang::Kind::kPlan, {kNode, kGeneration, true, {}, {}}, std::move(statements)};
   }
   lang::Checked<void> cover(const Keys& keys, const lang::Document& plan) {
-    return keys.cover(plan, {sealing::key_id(session.public_key()), sealers});
+    return keys.cover(plan, test::empty_state(), {sealing::key_id(session.public_key()), sealers});
   }
   void expect_refused(const lang::Checked<void>& covered, const std::string& why) {
     ASSERT_FALSE(covered);
@@ -134,7 +134,7 @@ TEST_F(KeysOfAPlan, AreRefusedWhereNobodyWhoMaySealSignedThem) {
 }
 
 TEST_F(KeysOfAPlan, AreRefusedWhereTheNodeHasNoIdentity) {
-  const auto refused = keys_of({sealed(key_label())}).cover(plan_of({volume}), {std::nullopt, sealers});
+  const auto refused = keys_of({sealed(key_label())}).cover(plan_of({volume}), test::empty_state(), {std::nullopt, sealers});
   expect_refused(refused, "no identity");
 }
 

@@ -17,7 +17,7 @@ constexpr sandbox::Grants double_of(std::string_view process) {
   grants.user = "root";
   return grants;
 }
-constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeStorage = double_of("storage"), kFakeJail = double_of("jail");
+constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeStorage = double_of("storage"), kFakeSnapshot = double_of("snapshot"), kFakeJail = double_of("jail");
 
 }  // namespace
 
@@ -39,7 +39,10 @@ Setup setup(int argc, char** argv) {
           .gate = {grants::kGate, "nobody", argv[2], {}, {}, {}},
           .workers = {{{kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}, {}, {}},
                        {kFakeStorage, "root", argv[3], {"storage", prefix + "/kernel"}, {}, {}},
-                       {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}, {}, {}}}}};
+                       {kFakeSnapshot, "root", argv[3], {"snapshot", prefix + "/kernel"}, {}, {}},
+                       {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}, {}, {}}}},
+          .joints = {},
+          .memory = {}};
 }
 
 }  // namespace mvm::supervisor

@@ -28,10 +28,10 @@ struct Pair {
   Fd ours, theirs;
 };
 
-class ThreeWorkers : public testing::Test {
+class SomeWorkers : public testing::Test {
  protected:
-  Pair net, storage, jail;
-  Workers workers = Workers::make({std::move(net.ours), std::move(storage.ours), std::move(jail.ours)}).value();
+  Pair net, storage, snapshot, jail;
+  Workers workers = Workers::make({std::move(net.ours), std::move(storage.ours), std::move(snapshot.ours), std::move(jail.ours)}).value();
 };
 
 wire::Answer answer_of(std::uint64_t seq, std::vector<wire::Item> items = {}) {
@@ -49,15 +49,16 @@ wire::Answer event_of(std::uint32_t id) {
   return event;
 }
 
-TEST_F(ThreeWorkers, AreGivenANumberForEachTask) {
+TEST_F(SomeWorkers, AreGivenANumberForEachTask) {
   EXPECT_EQ(workers.send(Worker::kNet, {}).value(), 1u);
   EXPECT_EQ(workers.send(Worker::kJail, {}).value(), 2u);
   EXPECT_EQ(workers.send(Worker::kStorage, {}).value(), 3u);
-  EXPECT_EQ(workers.send(Worker::kSnapshot, {}).error().code, Errc::kUnsupported);
+  EXPECT_EQ(workers.send(Worker::kSnapshot, {}).value(), 4u);
+  EXPECT_EQ(workers.send(Worker::kGuest, {}).error().code, Errc::kUnsupported);
 }
 
 // More than the channel holds: none is lost, none comes twice, and hostd does not wait.
-TEST_F(ThreeWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
+TEST_F(SomeWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
   constexpr std::uint64_t kTasks = 1000;
   for (std::uint64_t i = 0; i < kTasks; ++i) ASSERT_TRUE(workers.send(Worker::kNet, {}));
   std::uint64_t read = 0;
@@ -78,7 +79,7 @@ TEST_F(ThreeWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
   EXPECT_EQ(read, kTasks + 1);
 }
 
-TEST_F(ThreeWorkers, AnswerInTheirTimeAndEventsAreKept) {
+TEST_F(SomeWorkers, AnswerInTheirTimeAndEventsAreKept) {
   EXPECT_FALSE(workers.receive(Worker::kJail).value());
   jail.say(event_of(1));
   jail.say(answer_of(7));
@@ -87,7 +88,7 @@ TEST_F(ThreeWorkers, AnswerInTheirTimeAndEventsAreKept) {
   EXPECT_TRUE(workers.take_ended().empty());
 }
 
-TEST_F(ThreeWorkers, AreNotBelievedInAnothersName) {
+TEST_F(SomeWorkers, AreNotBelievedInAnothersName) {
   net.say(event_of(1));
   EXPECT_EQ(workers.receive(Worker::kNet).error().code, Errc::kMalformed) << "net knows of no microVM";
   net.say(answer_of(1, {{Word::kJail, event_of(1).ended, 0, 0, true, 0}}));
@@ -98,7 +99,7 @@ TEST_F(ThreeWorkers, AreNotBelievedInAnothersName) {
   EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
 }
 
-TEST_F(ThreeWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
+TEST_F(SomeWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
   jail.say(std::vector<std::uint8_t>(100, 0xff));
   EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
   jail.say(std::vector<std::uint8_t>(wire::kMaxPacket + 1, 0));
@@ -108,7 +109,7 @@ TEST_F(ThreeWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
   EXPECT_FALSE(workers.send(Worker::kNet, {}));
 }
 
-TEST_F(ThreeWorkers, GiveTheWholeOfAnAnswerInParts) {
+TEST_F(SomeWorkers, GiveTheWholeOfAnAnswerInParts) {
   std::thread worker([&] {
     std::vector<std::uint8_t> bytes(wire::kMaxPacket);
     EXPECT_GT(recv(net.theirs.get(), bytes.data(), bytes.size(), 0), 0);
@@ -125,7 +126,7 @@ TEST_F(ThreeWorkers, GiveTheWholeOfAnAnswerInParts) {
   EXPECT_EQ(answer->items[1].slot, 6u);
 }
 
-TEST_F(ThreeWorkers, AreNotHeardOutForEver) {
+TEST_F(SomeWorkers, AreNotHeardOutForEver) {
   std::thread worker([&] {
     wire::Answer answer = answer_of(1, std::vector<wire::Item>(wire::kMaxItems, {Word::kTap, {}, 3, 5, true, 0}));
     answer.more = true;
@@ -137,7 +138,7 @@ TEST_F(ThreeWorkers, AreNotHeardOutForEver) {
   EXPECT_EQ(answer.error().code, Errc::kLimit);
 }
 
-TEST_F(ThreeWorkers, MayNotAnswerAnotherTaskThanTheOne) {
+TEST_F(SomeWorkers, MayNotAnswerAnotherTaskThanTheOne) {
   net.say(answer_of(9));
   EXPECT_EQ(workers.call(Worker::kNet, {}).error().code, Errc::kMalformed);
 }

@@ -1,0 +1,102 @@
+// What Microvms does of a microVM that goes to sleep, and what is left of one that was about to, or was waking, when a worker died.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include "broker/beneath/beneath.h"
+#include "broker/jail/microvm.h"
+#include "broker/jail/requests.h"
+
+namespace mvm::jail {
+namespace {
+
+constexpr const char* kLimit = "limit";
+constexpr const char* kMemoryMax = "memory.max";
+constexpr std::size_t kMaxLimit = 64;
+constexpr std::array<const char*, 2> kDumped = {"memory", "state"};
+// For the state, and for what the kernel keeps of files in memory: eight bytes and a little a page.
+constexpr std::uint64_t kBesideMemory = 32ull << 20, kKernelsPart = 64;
+
+std::uint64_t number_of(std::string_view text) {
+  std::uint64_t value = 0;
+  (void)std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;  // "max": 0
+}
+
+}  // namespace
+
+// Where there is no such controller (tests), or no limit, there is nothing to raise.
+Status Microvms::raise_limit(int cgroup, int directory, std::uint32_t mem_mib) const {
+  const auto limit = read_file(cgroup, kMemoryMax, kMaxLimit);
+  if (!limit && limit.error().sys_errno == ENOENT) return {};
+  if (!limit) return forward(limit.error());
+  const std::uint64_t bytes = number_of(*limit), memory = std::uint64_t{mem_mib} << 20;
+  if (bytes == 0) return {};
+  if (auto noted = note(directory, kLimit, *limit); !noted) return noted;
+  return write_file(cgroup, kMemoryMax, std::to_string(bytes + memory + memory / kKernelsPart + kBesideMemory));
+}
+
+Result<Digest> Microvms::dump(const Subject& instance, std::uint32_t mem_mib) {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup) return forward(cgroup.error());
+  const auto directory = memory_.open(instance);
+  if (!directory) return forward(directory.error());
+  const auto uid = jail_uid(directory->get());
+  if (!uid) return forward(uid.error());
+  if (is_noted(directory->get(), "waking")) return fail(Errc::kBusy, "put to sleep what is not all awake yet", to_string(instance));
+  auto api = connect(instance, cgroup->get());
+  if (!api) return forward(api.error());
+  const auto version = api->version(Deadline(kCallTime));
+  if (!version) return forward(version.error());
+  const auto written = [&]() -> Status {
+    if (auto raised = raise_limit(cgroup->get(), directory->get(), mem_mib); !raised) return raised;
+    if (auto begun = memory_.begin_dump(directory->get(), *uid); !begun) return begun;
+    const Request create = create_snapshot();
+    return api->change(create.method, create.path, create.body, Deadline(kSnapshotTime));
+  }();
+  if (written) return sha256(*version);
+  Error error = written.error();
+  if (auto cleared = clear(instance); !cleared) error.tried += "; and clearing it away failed: " + cleared.error().message();
+  return forward(std::move(error));
+}
+
+Status Microvms::clear(const Subject& instance) {
+  const auto directory = memory_.open(instance);
+  if (!directory) return directory.error().code == Errc::kNotFound ? Status{} : forward(directory.error());
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup && cgroup.error().code != Errc::kNotFound) return forward(cgroup.error());
+  // One who still writes (we died, or gave up) would not fit into its limit: it answers when it has done. What it says is all the same.
+  if (cgroup && is_noted(directory->get(), kDumped[0])) {
+    if (auto api = connect(instance, cgroup->get())) (void)api->state(Deadline(kSnapshotTime));
+  }
+  if (auto removed = remove_files(directory->get(), kDumped); !removed) return removed;
+  const auto limit = read_file(directory->get(), kLimit, kMaxLimit);
+  if (!limit && limit.error().sys_errno == ENOENT) return {};
+  if (!limit) return forward(limit.error());
+  if (cgroup) {
+    if (auto lowered = write_file(cgroup->get(), kMemoryMax, *limit); !lowered) return lowered;
+  }
+  return remove_files(directory->get(), std::array{kLimit});
+}
+
+Status Microvms::settle(const Subject& instance) {
+  const auto directory = memory_.open(instance);
+  if (!directory) return directory.error().code == Errc::kNotFound ? Status{} : forward(directory.error());
+  // Whether its page server ends well, nobody would hear: a page that never comes would hold it for ever.
+  if (is_noted(directory->get(), "waking")) return unmake(instance);
+  return clear(instance);
+}
+
+Status Microvms::woke(const Subject& instance, std::span<const std::uint32_t> touched) {
+  const auto directory = memory_.open(instance);
+  if (!directory) return directory.error().code == Errc::kNotFound ? Status{} : forward(directory.error());
+  const std::string_view text(reinterpret_cast<const char*>(touched.data()), touched.size_bytes());
+  if (auto noted = note(directory->get(), "touched", text); !noted) return noted;
+  return remove_files(directory->get(), std::array{"waking"});
+}
+
+}  // namespace mvm::jail

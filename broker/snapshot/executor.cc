@@ -1,0 +1,219 @@
+#include "broker/snapshot/executor.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/derived.h"
+#include "broker/beneath/beneath.h"
+#include "broker/pages/order.h"
+#include "broker/snapshot/hand_over.h"
+#include "policy-lang/print.h"
+#include "snapshot-file/reader.h"
+#include "snapshot-file/writer.h"
+
+namespace mvm::snapshot {
+namespace {
+
+using lang::Word;
+
+constexpr std::uint64_t kMib = 1 << 20;
+
+// Written by a VMM that may be hostile; whose they are now, and that they are files, is all that is believed.
+Result<Fd> open_dumped(int directory, const std::string& name, int flags) {
+  auto file = open_beneath(directory, name, static_cast<std::uint64_t>(flags) | O_NOFOLLOW);
+  if (!file) return file;
+  struct stat info {};
+  if (fstat(file->get(), &info) != 0) return fail_errno(errno, "fstat", name);
+  if (!S_ISREG(info.st_mode)) return fail(Errc::kDenied, "seal what is not a file", name);
+  return file;
+}
+
+// What the last wake touched, as the jail worker noted it. It came from a page server; the writer checks it. Nothing where nothing is noted.
+std::vector<std::uint32_t> touched_in(int directory, std::uint32_t chunks) {
+  const auto text = read_file(directory, "touched", 4 * pages::kMaxTouched);
+  if (!text || text->size() % 4 != 0) return {};
+  std::vector<std::uint32_t> touched(text->size() / 4);
+  if (!text->empty()) std::copy_n(text->data(), text->size(), reinterpret_cast<char*>(touched.data()));
+  std::vector<bool> known(chunks);
+  std::erase_if(touched, [&](std::uint32_t chunk) {
+    if (chunk >= chunks || known[chunk]) return true;
+    known[chunk] = true;
+    return false;
+  });
+  return touched;
+}
+
+Result<snapshot_file::Header> header_of(const Host& host, const wire::Task& task, std::uint64_t state_bytes) {
+  const lang::SnapshotView view = lang::snapshot_view(task.statement);
+  lang::Statement line = task.statement;
+  line.sign = lang::Sign::kNone;
+  snapshot_file::Header header;
+  header.instance = task.statement.subject;
+  header.compression = view.compression == 0 ? snapshot_file::Compression::kNone : snapshot_file::Compression::kZstd;
+  header.seq = view.seq;
+  header.key_version = view.key_version;
+  header.line = lang::snapshot_digest(line);
+  header.fits = {task.asleep.image, task.asleep.vmm, host.fits.kernel, host.fits.cpu};
+  header.memory = std::uint64_t{task.asleep.mem} * kMib;
+  header.chunk = snapshot_file::chunk_for(header.memory);
+  header.state = state_bytes;
+  return header;
+}
+
+Result<Digest> seal_into(const Host& host, const wire::Task& task, int out) {
+  const auto directory = open_beneath(host.memory.get(), memory_name(task.statement.subject), O_PATH | O_DIRECTORY);
+  if (!directory) return forward(directory.error());
+  const auto memory = open_dumped(directory->get(), "memory", O_RDWR), state = open_dumped(directory->get(), "state", O_RDONLY);
+  if (!memory) return forward(memory.error());
+  if (!state) return forward(state.error());
+  struct stat info {};
+  if (fstat(state->get(), &info) != 0) return fail_errno(errno, "fstat", "state");
+  const auto header = header_of(host, task, static_cast<std::uint64_t>(info.st_size));
+  if (!header) return forward(header.error());
+  const auto key = host.key_of(task, header->key_version);
+  if (!key) return forward(key.error());
+  const auto touched = touched_in(directory->get(), header->memory_chunks());
+  const auto sealed = snapshot_file::seal(*header, {.memory = memory->get(), .state = state->get(), .first = touched}, snapshot_file::key_of(*key), host.arena, out);
+  if (!sealed) return forward(sealed.error());
+  return sealed->file;
+}
+
+Result<Digest> make(const Host& host, const wire::Task& task) {
+  const lang::SnapshotView view = lang::snapshot_view(task.statement);
+  if (view.key_version == 0) return fail(Errc::kUnsupported, "make a snapshot without a key", to_string(task.statement.subject));
+  if (view.kind != lang::kFull) return fail(Errc::kUnsupported, "make a snapshot that stands on another", to_string(task.statement.subject));
+  const auto file = host.files.begin(task.statement.subject);
+  if (!file) return forward(file.error());
+  auto sealed = seal_into(host, task, file->get());
+  if (sealed) {
+    if (auto kept = host.files.keep(task.statement.subject); !kept) sealed = forward(kept.error());
+  }
+  if (!sealed) host.files.give_up(task.statement.subject);
+  return sealed;
+}
+
+// In memory, and whole; nobody else has it.
+Result<Fd> state_in_memory(snapshot_file::Reader& reader) {
+  const auto state = reader.state();
+  if (!state) return forward(state.error());
+  Fd file(memfd_create("state", MFD_CLOEXEC));
+  const int saved = errno;
+  if (!file.valid()) return fail_errno(saved, "memfd_create");
+  for (std::size_t done = 0; done < state->size();) {
+    const ssize_t wrote = write(file.get(), state->data() + done, state->size() - done);
+    const int write_errno = errno;
+    if (wrote < 0) return fail_errno(write_errno, "write the VMM's state");
+    done += static_cast<std::size_t>(wrote);
+  }
+  return file;
+}
+
+struct Channel {
+  Fd ours, theirs;
+};
+// With the order in it, so that it need not pass through other hands.
+Result<Channel> order_in_channel(const pages::Order& order, Secret data_key, const SecretArena& arena) {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return fail_errno(errno, "socketpair");
+  Channel channel{Fd(ends[0]), Fd(ends[1])};
+  auto none = arena.take(pages::kDataKeyBytes);
+  if (!none) return forward(none.error());
+  const pages::Keys keys{std::move(data_key), *std::move(none)};
+  if (auto sent = pages::send_order(channel.ours.get(), order, keys); !sent) return forward(sent.error());
+  return channel;
+}
+
+// Nothing of the wake has begun when any of this refuses.
+Status check(const Host& host, const wire::Task& task, const snapshot_file::Reader& reader) {
+  const auto& header = reader.header();
+  const lang::JailView jail = lang::jail_view(task.statement);
+  const snapshot_file::Compatibility fits{jail.image, header.fits.vmm, host.fits.kernel, host.fits.cpu};  // the VMM's version is for the jail worker, who starts one
+  if (auto expected = check_expected(header, reader.digest(), {task.statement.subject, jail.boot_digest, task.asleep.file, fits}); !expected) return expected;
+  if (header.memory != jail.mem_mib * kMib) return fail(Errc::kDenied, "open a snapshot", to_string(task.statement.subject) + ": another size of memory");
+  return {};
+}
+
+Status hand_over(const Host& host, const wire::Task& task) {
+  const lang::JailView jail = lang::jail_view(task.statement);
+  if (task.statement.word != Word::kJail || jail.boot != lang::kBootSnapshot) return fail(Errc::kMalformed, "hand over what boots from no snapshot");
+  auto file = host.files.open(task.statement.subject);
+  if (!file) return forward(file.error());
+  const auto header = snapshot_file::read_header(file->get());
+  if (!header) return forward(header.error());
+  if (header->key_version != task.asleep.key_version) return fail(Errc::kDenied, "open a snapshot with another key than its line says", to_string(task.statement.subject));
+  const auto key = host.key_of(task, task.asleep.key_version);
+  if (!key) return forward(key.error());
+  auto data_key = snapshot_file::unwrap(*header, snapshot_file::key_of(*key), host.arena);
+  if (!data_key) return forward(data_key.error());
+  auto own = host.files.open(task.statement.subject);
+  if (!own) return forward(own.error());
+  auto reader = snapshot_file::Reader::open(*std::move(own), snapshot_file::key_of(*data_key));
+  if (!reader) return forward(reader.error());
+  if (auto sound = check(host, task, *reader); !sound) return sound;
+  auto state = state_in_memory(*reader);
+  if (!state) return forward(state.error());
+  auto channel = order_in_channel({reader->digest(), {}, task.place.uid, kPatience}, *std::move(data_key), host.arena);
+  if (!channel) return forward(channel.error());
+  return send_hand_over(host.link.get(), {task.statement.subject, jail.boot_digest, header->fits.vmm, std::move(channel->ours), std::move(channel->theirs), *std::move(file), *std::move(state)});
+}
+
+Result<std::optional<Digest>> change(const Host& host, const wire::Task& task) {
+  const auto nothing = [](Status done) -> Result<std::optional<Digest>> {
+    if (!done) return forward(done.error());
+    return std::optional<Digest>();
+  };
+  if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
+  if (task.op == wire::Op::kHandOver) return nothing(hand_over(host, task));
+  if (task.op == wire::Op::kSpend) return nothing(host.files.spend(task.statement.subject));
+  if (task.statement.word != Word::kSnapshot) return fail(Errc::kUnsupported, "run a statement that is not the snapshot worker's");
+  if (task.op == wire::Op::kUnmake) return nothing(host.files.destroy(task.statement.subject));
+  if (task.op != wire::Op::kMake) return fail(Errc::kUnsupported, "do to a snapshot what is not done to one");
+  const auto digest = make(host, task);
+  if (!digest) return forward(digest.error());
+  return *digest;
+}
+
+std::vector<wire::Answer> inventory(const Host& host, std::uint64_t seq) {
+  const auto found = host.files.list();
+  wire::Answer page;
+  page.seq = seq;
+  page.ok = found.has_value();
+  if (!found) {
+    page.error = found.error();
+    return {page};
+  }
+  std::vector<wire::Answer> pages;
+  for (const FoundSnapshot& each : *found) {
+    if (page.items.size() == wire::kMaxItems) {
+      page.more = true;
+      pages.push_back(page);
+      page.items.clear();
+    }
+    page.items.push_back({.word = Word::kSnapshot, .subject = each.instance, .alive = each.good == Good::kYes});
+  }
+  page.more = false;
+  pages.push_back(std::move(page));
+  return pages;
+}
+
+}  // namespace
+
+std::vector<wire::Answer> dispatch(Host& host, const wire::Task& task) {
+  if (task.op == wire::Op::kInventory) return inventory(host, task.seq);
+  auto done = change(host, task);
+  wire::Answer answer;
+  answer.seq = task.seq;
+  answer.ok = done.has_value();
+  if (done) answer.digest = *done;
+  else answer.error = std::move(done.error());
+  return {std::move(answer)};
+}
+
+}  // namespace mvm::snapshot

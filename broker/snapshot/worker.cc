@@ -1,0 +1,114 @@
+#include "broker/snapshot/worker.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <locale>
+#include <memory>
+
+#include "broker/beneath/beneath.h"
+#include "broker/sandbox/enter.h"
+#include "snapshot-file/crypto.h"
+
+namespace mvm::snapshot {
+namespace {
+
+Result<std::vector<std::uint8_t>> receive_packet() {
+  std::vector<std::uint8_t> packet(wire::kMaxPacket + 1);  // one more, to see that a packet is too long
+  ssize_t size = 0;
+  int saved = 0;
+  do {
+    size = recv(wire::kChannelFd, packet.data(), packet.size(), 0);
+    saved = errno;
+  } while (size < 0 && saved == EINTR);
+  if (size < 0) return fail_errno(saved, "read a task");
+  if (size == 0) return fail(Errc::kClosed, "read a task");
+  if (static_cast<std::size_t>(size) > wire::kMaxPacket) return fail(Errc::kLimit, "read a task");
+  packet.resize(static_cast<std::size_t>(size));
+  return packet;
+}
+
+Status send_packet(const std::vector<std::uint8_t>& packet) {
+  const ssize_t size = send(wire::kChannelFd, packet.data(), packet.size(), MSG_NOSIGNAL);
+  const int saved = errno;
+  if (size < 0) return fail_errno(saved, "send an answer");
+  return {};
+}
+
+// Until the supervisor goes away or says what is no task: nothing of that is repaired.
+Status serve(Host& host) {
+  while (true) {
+    const auto packet = receive_packet();
+    if (!packet) return packet.error().code == Errc::kClosed ? Status{} : forward(packet.error());
+    const auto task = wire::decode_task(*packet);
+    if (!task) return forward(task.error());
+    for (const wire::Answer& answer : dispatch(host, *task)) {
+      if (auto sent = send_packet(wire::encode(answer)); !sent) return sent;
+    }
+  }
+}
+
+Status be_alone(int snapshots) {
+  constexpr int kTries = 500;
+  constexpr useconds_t kPause = 20'000;
+  for (int i = 0; i < kTries; ++i) {
+    if (flock(snapshots, LOCK_EX | LOCK_NB) == 0) return {};
+    const int saved = errno;
+    if (saved != EWOULDBLOCK && saved != EINTR) return fail_errno(saved, "lock the snapshots");
+    usleep(kPause);
+  }
+  return fail(Errc::kBusy, "be the only one that has the snapshots: another snapshot worker does not end");
+}
+
+int report(const Error& error) {
+  std::fprintf(stderr, "mvm-snapshot: %s\n", error.message().c_str());
+  return EX_SOFTWARE;
+}
+
+}  // namespace
+
+Result<KeyOf> sealed_keys(const SecretArena& arena) {
+  auto session = sealing::Session::take(arena, kSessionFd);
+  Fd(kSessionFd).reset();  // nothing more comes of it
+  if (!session) return forward(session.error());
+  const auto held = std::make_shared<const sealing::Session>(*std::move(session));
+  return [held](const wire::Task& task, std::uint32_t version) -> Result<Secret> {
+    if (task.sealed.size() != 1) return fail(Errc::kDenied, "use a key that did not come with its statement", to_string(task.statement.subject));
+    const sealing::Label label{task.place.node, sealing::Purpose::kTenantKey, task.statement.subject.tenant, version, {}, task.place.generation};
+    return held->open(label, task.sealed[0]);
+  };
+}
+
+int run(const sandbox::Grants& grants, std::span<const char* const> arguments, MakeKeyOf make_key_of) {
+  if (arguments.size() != 2) {
+    std::fprintf(stderr, "usage: mvm-snapshot STATE MEMORY\n");
+    return EX_USAGE;
+  }
+  auto snapshots = open_absolute(std::string(arguments[0]) + "/snapshots", O_RDONLY | O_DIRECTORY);
+  auto memory = open_absolute(arguments[1], O_PATH | O_DIRECTORY);  // it may look into it by names that it knows
+  if (!snapshots || !memory) return report(!snapshots ? snapshots.error() : memory.error());
+  // One whose hostd was killed still ends what it does; until it has, another must neither look nor touch.
+  if (auto alone = be_alone(snapshots->get()); !alone) return report(alone.error());
+  auto arena = SecretArena::make();
+  if (!arena) return report(arena.error());
+  auto key_of = make_key_of(*arena);
+  if (!key_of) return report(key_of.error());
+  if (auto ready = snapshot_file::prepare(); !ready) return report(ready.error());
+  // OpenSSL's generator is made with a call that the filter does not grant.
+  if (auto random = snapshot_file::fresh_key(*arena); !random) return report(random.error());
+  const auto fits = read_host_fits();
+  if (!fits) return report(fits.error());
+  (void)std::locale::classic();  // made once, with a call that the filter does not grant
+  const sandbox::Place places[] = {{"$snapshots", snapshots->get()}, {"$memory", memory->get()}};
+  sandbox::enter_or_exit(grants, places);
+  Host host{Files(*std::move(snapshots)), *std::move(memory), Fd(kLinkFd), *fits, *std::move(arena), *std::move(key_of)};
+  const auto served = serve(host);
+  return served ? EX_OK : report(served.error());
+}
+
+}  // namespace mvm::snapshot

@@ -1,0 +1,168 @@
+// Each grant of the snapshot worker's taken away in turn. Needs root.
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/derived.h"
+#include "broker/snapshot/hand_over.h"
+#include "broker/snapshot/worker.h"
+#include "policy-lang/print.h"
+#include "tests/sandbox/ablation.h"
+
+namespace mvm {
+namespace {
+
+using wire::Op;
+namespace fs = std::filesystem;
+
+constexpr std::uint32_t kMib = 96;  // of noise: more than the disk is begun with at once
+Subject instance(std::uint32_t id) { return instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{id}); }
+
+class SnapshotHost {
+ public:
+  SnapshotHost() {
+    char state[] = "/var/tmp/mvm-snapshot-test-XXXXXX", memory[] = "/dev/shm/mvm-snapshot-test-XXXXXX";
+    state_ = mkdtemp(state);
+    memory_ = mkdtemp(memory);
+    fs::create_directory(state_ + "/snapshots");
+    if (chown((state_ + "/snapshots").c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
+    for (const std::string& path : {state_, memory_}) fs::permissions(path, fs::perms(0711));
+    fs::permissions(state_ + "/snapshots", fs::perms(0700));
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
+    link_ = Fd(ends[0]);
+    theirs_ = Fd(ends[1]);
+  }
+  ~SnapshotHost() {
+    fs::remove_all(state_);
+    fs::remove_all(memory_);
+  }
+  [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines) const {
+    static const test::Runnable executable(MVM_SNAPSHOT_UNDER_TEST);
+    return test::start_with(executable, "snapshot", lines, sandbox::Channel::kSeqpacket, {theirs_.get(), theirs_.get()}, {state_, memory_});
+  }
+  // As the jail worker leaves it, but for whose it is.
+  void dump(std::uint32_t id) const {
+    const std::string directory = memory_ + "/" + memory_name(instance(id));
+    fs::create_directory(directory);
+    fs::permissions(directory, fs::perms(0711));
+    std::ofstream memory(directory + "/memory", std::ios::binary);
+    std::string block(1 << 20, '\0');
+    std::uint64_t word = id;
+    for (std::uint32_t i = 0; i < kMib; ++i) {
+      for (std::size_t at = 0; at < block.size(); at += 8) std::memcpy(&block[at], &(word = word * 6364136223846793005u + 1442695040888963407u), 8);
+      memory << block;
+    }
+    memory.close();
+    std::ofstream(directory + "/state") << "a VMM's state";
+    const std::uint32_t touched[] = {7, 3};
+    std::ofstream(directory + "/touched").write(reinterpret_cast<const char*>(touched), sizeof touched);
+    for (const char* name : {"/memory", "/state", "/touched"}) {
+      if (chown((directory + name).c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
+      fs::permissions(directory + name, fs::perms(0600));
+    }
+  }
+  [[nodiscard]] bool freed(std::uint32_t id) const {
+    struct stat info {};
+    return stat((memory_ + "/" + memory_name(instance(id)) + "/memory").c_str(), &info) == 0 && info.st_blocks == 0;
+  }
+  [[nodiscard]] Result<snapshot::HandOver> handed_over() const { return snapshot::receive_hand_over(link_.get()); }
+  [[nodiscard]] std::string pool() const { return state_ + "/snapshots/acme/workers"; }
+
+ private:
+  std::string state_, memory_;
+  Fd link_, theirs_;
+};
+
+lang::Statement line(std::uint32_t id) {
+  lang::Statement made;
+  made.word = lang::Word::kSnapshot;
+  made.subject = instance(id);
+  made.key_tenant = *Name::from("acme");
+  made.numbers = {lang::kFull, 0, 1, 1, 5, 1};
+  return made;
+}
+wire::Task task(Op op, std::uint32_t id) {
+  wire::Task made;
+  made.seq = 7;
+  made.op = op;
+  if (op == Op::kInventory) return made;
+  made.statement = line(id);
+  made.statement.sign = op == Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kAdd;
+  made.asleep.mem = kMib;
+  return made;
+}
+wire::Task wake(Op op, std::uint32_t id, const Digest& file) {
+  wire::Task made = task(op, id);
+  made.statement = {};
+  made.statement.sign = lang::Sign::kAdd;
+  made.statement.word = lang::Word::kJail;
+  made.statement.subject = instance(id);
+  made.statement.numbers = {1, 1, kMib, lang::kBootSnapshot, lang::kRunning, lang::kParked};
+  made.statement.digests[1] = lang::snapshot_digest(line(id));
+  made.asleep = {{}, {}, file, 0, 1};
+  return made;
+}
+
+std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& what) {
+  const auto packet = wire::encode(what);
+  if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
+  pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
+  std::vector<std::uint8_t> answer(wire::kMaxPacket);
+  if (poll(&waited, 1, 30'000) != 1) return std::nullopt;
+  const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
+  if (got <= 0) return std::nullopt;
+  auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
+  if (decoded && !decoded->ok) std::fprintf(stderr, "%s\n", decoded->error.message().c_str());
+  return decoded ? std::optional(*decoded) : std::nullopt;
+}
+
+bool done(const sandbox::Worker& worker, const wire::Task& what) {
+  const auto answer = asked(worker, what);
+  return answer && answer->ok;
+}
+
+// Sealed, handed over, spent, removed.
+bool lives(const SnapshotHost& host, const sandbox::Worker& worker) {
+  host.dump(1);
+  // One that was begun and broken off is in the way of none.
+  fs::create_directories(host.pool());
+  for (const char* each : {"", "/.."}) {
+    if (chown((host.pool() + each).c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
+    fs::permissions(host.pool() + each, fs::perms(0700));
+  }
+  std::ofstream(host.pool() + "/i-00000001.new") << std::string(1000, 'x');
+  if (chown((host.pool() + "/i-00000001.new").c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
+  fs::permissions(host.pool() + "/i-00000001.new", fs::perms(0600));
+  const auto sealed = asked(worker, task(Op::kMake, 1));
+  if (!sealed || !sealed->ok || !sealed->digest || !host.freed(1)) return false;
+  if (!done(worker, wake(Op::kHandOver, 1, *sealed->digest))) return false;
+  const auto handed = host.handed_over();
+  if (!handed || handed->instance != instance(1)) return false;
+  const auto found = asked(worker, task(Op::kInventory, 0));
+  const bool there = found && found->ok && found->items.size() == 1 && found->items[0].alive;
+  return there && done(worker, wake(Op::kSpend, 1, *sealed->digest)) && !done(worker, wake(Op::kHandOver, 1, *sealed->digest)) && done(worker, task(Op::kUnmake, 1)) &&
+         !fs::exists(host.pool());
+}
+
+bool says_why_it_ends(const SnapshotHost& host, const std::vector<seccomp::Line>& lines) {
+  auto worker = host.start(lines);
+  return send(worker.channel.get(), "no task", 7, MSG_NOSIGNAL) == 7 && test::ended(worker) == EX_SOFTWARE;
+}
+
+bool all_of_snapshot(const std::vector<seccomp::Line>& lines) {
+  const SnapshotHost host;
+  auto worker = host.start(lines);
+  const bool ok = lives(host, worker);
+  worker.channel.reset();
+  return test::ended(worker) == EX_OK && ok && says_why_it_ends(host, lines);
+}
+
+MVM_ABLATION(SnapshotGrant, "snapshot", all_of_snapshot)
+
+}  // namespace
+}  // namespace mvm
