@@ -327,6 +327,22 @@ TEST_F(Packets, ThatAreForgedAreDroppedAtTheTap) {
   }
 }
 
+// By a rule of their own: all else of the guard lets them through, where nothing else on this host looks at options (br_netfilter does).
+TEST_F(Packets, WithASourceRouteAreStoppedByTheRuleOfOptionsAlone) {
+  shell("[ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables");
+  for (const std::uint8_t kind : {std::uint8_t{131}, std::uint8_t{137}}) {  // RFC 791: loose and strict
+    const Frame routes = with_option(udp_frame(within(), 1, kPort), {kind, 7, 4, 10, 240, 4, 3, 0});
+    const auto with_options = [](const Frame& frame) { return frame.size() > 14 && frame[12] == 8 && frame[13] == 0 && (frame[14] & 15) > 5; };
+    EXPECT_TRUE(is_stopped(routes, with_options)) << int{kind};
+  }
+  shell("nft delete rule bridge mvm guard handle $(nft -a list chain bridge mvm guard | sed -n 's/.*hdrlength.*handle //p')");
+  for (const std::uint8_t kind : {std::uint8_t{131}, std::uint8_t{137}}) {
+    const Frame routes = with_option(udp_frame(within(), 1, kPort), {kind, 7, 4, 10, 240, 4, 3, 0});
+    a_->send(routes);
+    EXPECT_TRUE(b_->first([](const Frame& frame) { return frame.size() > 14 && (frame[14] & 15) > 5; }, kSoon)) << "this test could not see a source route, " << int{kind};
+  }
+}
+
 TEST_F(Packets, FromATapThatIsBeingRemovedAreDropped) {
   shell("ip link set tn3i3 group " + std::to_string(kLeavingGroup));
   EXPECT_FALSE(passes_within());
