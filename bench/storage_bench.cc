@@ -96,7 +96,7 @@ class Bench {
     Turns wall, user;
     const std::string file = state_ + "/other";
     for (std::size_t i = 0; i < rounds_; ++i) {
-      const Taken ours = timed([&] { must(volumes_->format(instance_, kFormatMib, key_)); });
+      const Taken ours = timed([&] { must(volumes_->format(instance_, kFormatMib, {1, key_})); });
       const Taken other = timed([&] {
         command("truncate -s 1026M " + file + " && cryptsetup luksFormat -q --type luks2 --cipher aes-xts-plain64 --key-size 512 --sector-size 4096 "
                 "--pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file " + key_file() + " " + file + " && sync " + file);
@@ -115,10 +115,10 @@ class Bench {
 
   void open() {
     Turns turns;
-    must(volumes_->format(instance_, mib_, key_));
+    must(volumes_->format(instance_, mib_, {1, key_}));
     must(volumes_->mark_opened(instance_));
     for (std::size_t i = 0; i < rounds_; ++i) {
-      turns.ours.push_back(timed([&] { must(opened().open(instance_, key_)); }).wall);
+      turns.ours.push_back(timed([&] { must(opened().open(instance_, {1, key_})); }).wall);
       must(opened().close(instance_));
       turns.others.push_back(timed([&] { command("cryptsetup open --key-file " + key_file() + " " + file_path() + " storage-bench"); }).wall);
       command("cryptsetup close storage-bench");
@@ -129,7 +129,7 @@ class Bench {
   // Through dm-crypt, through dm-crypt with a cipher that does nothing, and in the bare file, by turns. All are direct, and all of what
   // they take is there, so that nothing is allocated.
   void throughput() {
-    must(opened().open(instance_, key_));
+    must(opened().open(instance_, {1, key_}));
     const Fd device = node(data_device_name(instance_)), idle = without_cipher(), file = open_direct(state_ + "/bare");
     for (const int each : {device.get(), idle.get(), file.get()}) pass(each, true);
     for (const bool writes : {true, false}) {
@@ -153,7 +153,7 @@ class Bench {
  private:
   [[nodiscard]] Fd directory(const std::string& name) const { return Fd(::open((state_ + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
   [[nodiscard]] std::string key_file() const { return state_ + "/key"; }
-  [[nodiscard]] std::string file_path() const { return state_ + "/volumes/acme/workers/i-a3f7b2c1.luks"; }
+  [[nodiscard]] std::string file_path() const { return state_ + "/volumes/acme/workers/i-a3f7b2c1.1.luks"; }
   [[nodiscard]] OpenVolumes opened() const { return {devices_, *loops_, *volumes_, arena_}; }
   [[nodiscard]] Fd open_direct(const std::string& path) const {
     Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600));

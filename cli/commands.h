@@ -22,6 +22,7 @@ void add_seal_commands(CLI::App& app, Context& context);   // key identity, offe
 void add_host_commands(CLI::App& app, Context& context);   // state, watch, preflight, audit
 void add_net_commands(CLI::App& app, Context& context);    // net verify
 void add_image_commands(CLI::App& app, Context& context);  // image manifest, import, list, verify, collect
+void add_volume_commands(CLI::App& app, Context& context); // volume rekey
 void add_completion_command(CLI::App& app);
 
 // Prints the error of a text and gives its exit code.

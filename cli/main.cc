@@ -33,6 +33,7 @@ int run(int argc, char** argv) {
   add_seal_commands(app, context);
   add_net_commands(app, context);
   add_image_commands(app, context);
+  add_volume_commands(app, context);
   add_completion_command(app);
   try {
     app.parse(argc, argv);

@@ -86,7 +86,8 @@ Statement draw_statement(Kind kind, Bytes& bytes) {
   if (kind == Kind::kPlan) s.sign = static_cast<Sign>(bytes.number(1, 3));
   s.subject = draw_subject(row(s.word).subject, bytes);
   if (s.sign == Sign::kMove && !row(s.word).moves.empty()) {
-    for (std::size_t i = 0; i < 2; ++i) s.numbers[i] = bytes.number(0, moved_field(row(s.word)).max);
+    const Field& field = moved_field(row(s.word));
+    for (std::size_t i = 0; i < 2; ++i) s.numbers[i] = bytes.number(field.words.empty(), field.max);
   } else {
     draw_fields(s, bytes);
   }

@@ -10,14 +10,18 @@ namespace mvm::lang {
 namespace {
 
 Checked<void> move(StateIndex& index, const Site& site, const Statement& statement) {
-  if (site.instance == nullptr || !site.lines().has(Word::kJail)) return refuse(Rule::kOrder, "there is no jail to move", "make the jail first");
-  const bool jail = statement.word == Word::kJail;
-  const std::uint64_t now = jail ? site.instance->jail_state : site.instance->jail_guest;
+  const Row& what = row(statement.word);
+  const Word word = moved_word(what);
+  if (site.instance == nullptr || !site.lines().has(word)) {
+    return refuse(Rule::kOrder, say("there is no ", row(word).name, " to move"), say("make the ", row(word).name, " first"));
+  }
+  const std::uint64_t now = StateIndex::moved(*site.instance, statement.word);
   if (now != statement.numbers[0]) {
-    const std::string_view name = (jail ? kJailStates : kGuestStates)[now];
+    const auto words = moved_field(what).words;
+    const std::string name = words.empty() ? std::to_string(now) : std::string(words[now]);
     return refuse(Rule::kOrder, say("it is ", name), say("move it from ", name));
   }
-  index.move_jail(site, statement.word, statement.numbers[1]);
+  index.move(site, statement.word, statement.numbers[1]);
   return {};
 }
 

@@ -24,7 +24,7 @@ struct Item {
   const Statement* line = nullptr;
   Sign sign = Sign::kAdd;
   Word word = Word::kBridge;
-  std::uint8_t first = 0, second = 0;  // jail: state and guest; move: from and to
+  std::uint32_t first = 0, second = 0;  // jail: state and guest; move: from and to
 };
 
 Statement write(const Item& item) {
@@ -42,8 +42,16 @@ Statement write(const Item& item) {
   return statement;
 }
 
+// A volume that is not removed: only the version of its key is another.
+bool is_rekeyed(const Statement& left, const Statement& right) {
+  if (left.word != Word::kVolume || left == right) return false;
+  const VolumeView from = volume_view(left), to = volume_view(right);
+  return from.mib == to.mib && from.key_tenant == to.key_tenant && from.key_version != 0 && to.key_version != 0;
+}
+
 // The same thing, whatever its moves.
 bool same_thing(const Statement& left, const Statement& right) {
+  if (is_rekeyed(left, right)) return true;
   if (left.word != Word::kJail) return left == right;
   const auto at_rest = [](const Statement& jail) { return write({&jail, Sign::kNone, Word::kJail}); };
   return at_rest(left) == at_rest(right);
@@ -62,6 +70,9 @@ struct Change {
   [[nodiscard]] bool removes(Word word) const { return from.has(word) && (touched & bit(word)) != 0; }
   [[nodiscard]] bool adds(Word word) const { return to.has(word) && (touched & bit(word)) != 0; }
   [[nodiscard]] bool keeps_jail() const { return from.has(Word::kJail) && to.has(Word::kJail) && !removes(Word::kJail); }
+  [[nodiscard]] bool is_rekeyed() const {
+    return from.has(Word::kVolume) && to.has(Word::kVolume) && lang::is_rekeyed(*from.find(Word::kVolume), *to.find(Word::kVolume));
+  }
   // A jail goes and leaves a snapshot behind.
   [[nodiscard]] bool sleeps() const {
     if (!removes(Word::kJail) || !adds(Word::kSnapshot)) return false;
@@ -106,7 +117,8 @@ WordSet touched(Change change, WordSet of_tenant) {
     const Statement *from = change.from.at[i], *to = change.to.at[i];
     if (from == nullptr && to == nullptr) continue;
     const Row& r = row(primitive(i));
-    const bool alike = from != nullptr && to != nullptr && same_thing(*from, *to);
+    const bool other_key = r.word == Word::kLuksOpen && change.is_rekeyed();
+    const bool alike = from != nullptr && to != nullptr && same_thing(*from, *to) && !other_key;
     const bool again = r.word == Word::kSnapshot && is_taken_again(change);
     if (!alike || again || ((r.needs | r.uses) & change.touched) != 0) change.touched |= bit(r.word);
   }
@@ -140,7 +152,7 @@ using Items = std::vector<Item>;
 void moves(Items& out, const Statement& jail, JailNow from, JailNow to) {
   const auto move = [&](Word word, std::uint64_t& now, std::uint64_t then) {
     if (now == then) return;
-    out.push_back({&jail, Sign::kMove, word, static_cast<std::uint8_t>(now), static_cast<std::uint8_t>(then)});
+    out.push_back({&jail, Sign::kMove, word, static_cast<std::uint32_t>(now), static_cast<std::uint32_t>(then)});
     now = then;
   };
   if (from.guest != to.guest) {  // a warm guest hears nothing
@@ -151,7 +163,7 @@ void moves(Items& out, const Statement& jail, JailNow from, JailNow to) {
 }
 
 void signed_line(Items& out, Sign sign, const Statement& line, JailNow jail = {}) {
-  out.push_back({&line, sign, line.word, static_cast<std::uint8_t>(jail.state), static_cast<std::uint8_t>(jail.guest)});
+  out.push_back({&line, sign, line.word, static_cast<std::uint32_t>(jail.state), static_cast<std::uint32_t>(jail.guest)});
 }
 
 // Last made first; `left_out` are dealt with elsewhere.
@@ -181,11 +193,18 @@ void make_jail(Items& out, const Change& change) {
   moves(out, jail, made, now(jail));
 }
 
+void rekey(Items& out, const Change& change) {
+  if (!change.is_rekeyed()) return;
+  const Statement *from = change.from.find(Word::kVolume), *to = change.to.find(Word::kVolume);
+  out.push_back({from, Sign::kMove, Word::kVolume, volume_view(*from).key_version, volume_view(*to).key_version});
+}
+
 void bring_about(Items& out, const Change& change) {
   if (change.keeps_jail()) moves(out, *change.from.find(Word::kJail), paused(change), now(*change.to.find(Word::kJail)));
   const WordSet made_already = change.sleeps() ? bit(Word::kSnapshot) : 0;
   for (std::size_t i = 0; i < kPrimitives; ++i) {
     const Word word = primitive(i);
+    if (word == Word::kVolume) rekey(out, change);
     if (!change.adds(word) || (made_already & bit(word)) != 0) continue;
     if (word == Word::kJail) make_jail(out, change);
     else signed_line(out, Sign::kAdd, *change.to.at[i]);

@@ -115,6 +115,7 @@ inline std::string_view name_of_field(const Place& place) { return place.field->
 inline std::size_t kind_of_field(const Place& place) { return static_cast<std::size_t>(place.field->kind); }
 inline std::size_t kind_of_subject(const Place& place) { return static_cast<std::size_t>(place.row->subject); }
 inline std::size_t is_move(const Place& place) { return place.sign == Sign::kMove; }
+inline std::size_t moves_a_key(const Place& place) { return moved_field(*place.row).kind == FieldKind::kKeyOrNone; }
 
 // ---- tokens
 
@@ -169,7 +170,11 @@ struct field_name : spelled<name_of_field> {};
 struct field : peg::must<space, field_name, equals, value> {};
 struct state_before : run<peg::lower, 1, kMaxLineBytes> {};
 struct state_after : run<peg::lower, 1, kMaxLineBytes> {};
-struct move : peg::must<space, state_before, arrow, state_after> {};
+struct version_before : number {};
+struct version_after : number {};
+struct before : chosen<moves_a_key, state_before, version_before> {};
+struct after : chosen<moves_a_key, state_after, version_after> {};
+struct move : peg::must<space, before, arrow, after> {};
 struct body : chosen<is_move, each_field<field>, move> {};
 
 // ---- lines

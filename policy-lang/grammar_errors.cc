@@ -40,7 +40,9 @@ Fault fault_in_value(const Mismatch& m) {
 }
 
 Fault fault_in_move(const Mismatch& m) {
-  return say(m, "a state is expected here", "write " + one_of(moved_field(*m.place.row).words));
+  const Field& field = moved_field(*m.place.row);
+  if (field.kind != FieldKind::kWord) return say(m, "a version of a key is expected here", "write a number from 1 to " + std::to_string(field.max));
+  return say(m, "a state is expected here", "write " + one_of(field.words));
 }
 
 Fault fault_in_first_line(const Mismatch& m) {

@@ -78,9 +78,9 @@ inline Fault fault<field_name>(const Mismatch& m) { return fault_in_field_name(m
 template <>
 inline Fault fault<value>(const Mismatch& m) { return fault_in_value(m); }
 template <>
-inline Fault fault<state_before>(const Mismatch& m) { return fault_in_move(m); }
+inline Fault fault<before>(const Mismatch& m) { return fault_in_move(m); }
 template <>
-inline Fault fault<state_after>(const Mismatch& m) { return fault_in_move(m); }
+inline Fault fault<after>(const Mismatch& m) { return fault_in_move(m); }
 template <>
 inline Fault fault<magic>(const Mismatch& m) { return fault_in_first_line(m); }
 template <>

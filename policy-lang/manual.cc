@@ -64,6 +64,7 @@ std::string signs_of(const Row& row) {
 std::string move_of(const Row& row) {
   if (row.moves.empty()) return {};
   const auto words = moved_field(row).words;
+  if (words.empty()) return "V>W, versions of its " + std::string(row.moves);
   return std::string(words[0]) + ">" + std::string(words[1]) + " or " + std::string(words[1]) + ">" + std::string(words[0]);
 }
 
@@ -233,6 +234,7 @@ std::string fuzz_dictionary(Kind kind) {
     if (kind == Kind::kPlan && !row.moves.empty()) {
       add("\\x0a~ " + std::string(row.name) + " ");
       for (const std::string_view word : moved_field(row).words) add(std::string(word) + ">");
+      if (moved_field(row).words.empty()) add("1>2");
     }
   }
   for (const std::string_view spelled : {kNoneText, kColdText, kSnapshotPrefix, kPublicKeyPrefix, kDigestPrefix}) add(spelled);

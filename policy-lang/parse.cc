@@ -184,6 +184,8 @@ MVM_ON(key_none) {
 }
 MVM_ON(state_before) { b.statement->numbers[0] = index_of_word(in.string_view(), moved_field(*b.row)); }
 MVM_ON(state_after) { b.statement->numbers[1] = index_of_word(in.string_view(), moved_field(*b.row)); }
+MVM_ON(version_before) { b.statement->numbers[0] = bounded(in.string_view(), 1, moved_field(*b.row).max); }
+MVM_ON(version_after) { b.statement->numbers[1] = bounded(in.string_view(), 1, moved_field(*b.row).max); }
 MVM_ON(statement) { check_order(in.begin(), b); }
 
 MVM_ON(end_word) { b.field = nullptr; }

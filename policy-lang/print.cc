@@ -120,10 +120,11 @@ void append_statement(Line& line, const Statement& s) {
   append_subject(line, s.subject);
   if (s.sign == Sign::kMove && !what.moves.empty()) {
     const Field& field = moved_field(what);
-    line += ' ';
-    line += word_of(field, s.numbers[0]);
-    line += '>';
-    line += word_of(field, s.numbers[1]);
+    for (std::size_t i = 0; i < 2; ++i) {
+      line += i == 0 ? ' ' : '>';
+      if (field.kind == FieldKind::kWord) line += word_of(field, s.numbers[i]);
+      else line.number(s.numbers[i]);
+    }
     return;
   }
   std::size_t digest = 0;

@@ -47,6 +47,10 @@ std::vector<const Subject*> subjects_of(const Document& state, const std::vector
 // A line as it was written, made what it is now.
 void bring_up_to_date(Statement& line, const Site& site) {
   line.sign = Sign::kNone;
+  if (line.word == Word::kVolume) {
+    static const std::size_t key = field_index(Word::kVolume, "key");
+    line.numbers[key] = site.instance->volume_key;
+  }
   if (line.word != Word::kJail) return;
   static const std::size_t state = field_index(Word::kJail, "state"), guest = field_index(Word::kJail, "guest");
   line.numbers[state] = site.instance->jail_state;
@@ -150,6 +154,7 @@ void StateIndex::put(const Site& site, const Statement& line) {
       site.instance->jail_state = jail_view(line).state;
       site.instance->jail_guest = jail_view(line).guest;
     }
+    if (line.word == Word::kVolume) site.instance->volume_key = volume_view(line).key_version;
   });
 }
 
@@ -163,14 +168,19 @@ void StateIndex::drop(const Site& site, Word word) {
   });
 }
 
-void StateIndex::move_jail(const Site& site, Word word, std::uint64_t to) {
-  carry_out(site, [&] { (word == Word::kJail ? site.instance->jail_state : site.instance->jail_guest) = to; });
+std::uint64_t& StateIndex::moved(Instance& instance, Word word) {
+  if (word == Word::kVolume) return instance.volume_key;
+  return word == Word::kJail ? instance.jail_state : instance.jail_guest;
+}
+
+void StateIndex::move(const Site& site, Word word, std::uint64_t to) {
+  carry_out(site, [&] { moved(*site.instance, word) = to; });
 }
 
 void StateIndex::carry_out(const Site& site, const Statement& statement) {
   if (statement.sign == Sign::kAdd) return put(site, statement);
   if (statement.sign == Sign::kRemove) return drop(site, statement.word);
-  move_jail(site, statement.word, statement.numbers[1]);
+  move(site, statement.word, statement.numbers[1]);
 }
 
 Statement StateIndex::line(const Site& site, Word word) {

@@ -56,7 +56,7 @@ struct Instance {
   const Subject* subject = nullptr;
   std::uint32_t tenant = 0, pool = 0;  // their indices
   Lines lines = {};
-  std::uint64_t jail_state = kRunning, jail_guest = kAwake;  // as moved since its line was written
+  std::uint64_t jail_state = kRunning, jail_guest = kAwake, volume_key = 0;  // as moved since its line was written
   [[nodiscard]] Totals share() const;                        // what it adds to the sums
 };
 
@@ -80,7 +80,9 @@ class StateIndex {
   [[nodiscard]] Site site(const Subject& subject);
   void put(const Site& site, const Statement& line);  // the word does not stand there yet
   void drop(const Site& site, Word word);             // it does
-  void move_jail(const Site& site, Word word, std::uint64_t to);  // kJail: its state; kGuest: its guest
+  void move(const Site& site, Word word, std::uint64_t to);
+  // Where `~` of the word moves from.
+  [[nodiscard]] static std::uint64_t& moved(Instance& instance, Word word);
   // One of the three, by its sign. `statement` must outlive the index.
   void carry_out(const Site& site, const Statement& statement);
   // The line as it is now: as written, without a sign, moves carried out. The word stands there.

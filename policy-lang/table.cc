@@ -156,7 +156,7 @@ constexpr std::array<Row, kWords> kTable = {{
      .makes = "the instance's cgroup, its anchor, with limits", .unmakes = "kills what is in it and removes it",
      .costs = "none: the subtree is delegated"},
     {.word = kVolume, .name = "volume", .subject = SubjectKind::kInstance, .in = kStateAndPlan, .many = false,
-     .fields = kVolumeFields, .signs = kAddRemove, .worker = Worker::kStorage, .durable = true, .irreversible = true,
+     .fields = kVolumeFields, .signs = kAddRemoveMove, .moves = "key", .worker = Worker::kStorage, .durable = true, .irreversible = true,
      .makes = "a LUKS2 volume on a file of its own", .unmakes = "wipes its keyslots, then the file",
      .costs = "SYS_ADMIN: loop and device-mapper ioctls"},
     {.word = kLuksOpen, .name = "luksOpen", .subject = SubjectKind::kInstance, .in = kStateAndPlan, .many = false,
@@ -250,8 +250,11 @@ std::size_t field_index(Word word, std::string_view name) {
   return static_cast<std::size_t>(found - fields.begin());
 }
 
+Word moved_word(const Row& moving) { return moving.fields.empty() ? Word::kJail : moving.word; }
+
 const Field& moved_field(const Row& moving) {
-  return row(Word::kJail).fields[field_index(Word::kJail, moving.moves)];
+  const Word word = moved_word(moving);
+  return row(word).fields[field_index(word, moving.moves)];
 }
 
 }  // namespace mvm::lang

@@ -104,7 +104,7 @@ struct Row {
   bool many = true;          // more than one line with the same subject (or none) may stand in a text
   std::span<const Field> fields = {};
   SignSet signs = kNoSign;
-  // For a move: the states, in words; the state itself is kept in the field of `jail` that is named like `moves`.
+  // For a move: the field that it changes, of this row, or where this has no fields, of `jail`. Its words are the states; of a key, versions are.
   std::string_view moves = {};
   WordSet needs = 0;  // must exist before '+'; and may not be removed while this exists
   WordSet uses = 0;   // optional drives: neither added nor removed while this exists
@@ -140,7 +140,8 @@ inline constexpr std::uint64_t kBootCold = 0, kBootSnapshot = 1;
 [[nodiscard]] const Row* find_row(std::string_view name);
 // The index of a field of `word`; ends the process where there is none, so call it with literals only.
 [[nodiscard]] std::size_t field_index(Word word, std::string_view name);
-// The field of `jail` that a move of this row changes, and whose words are its states. Row::moves must not be empty.
+// The line that a move of this row changes, and the field of it. Row::moves must not be empty.
+[[nodiscard]] Word moved_word(const Row& row);
 [[nodiscard]] const Field& moved_field(const Row& row);
 
 }  // namespace mvm::lang

@@ -121,6 +121,7 @@ Checked<void> covers_snapshot(const Statement& line, const PoolView& pool) {
 }
 
 Checked<void> covers_move(const Step& step, const TenantView& tenant, const PoolView& pool) {
+  if (step.statement.word == Word::kVolume) return {};  // the data stays; that its keys come is for those who seal them
   const bool stops = step.statement.numbers[1] != 0;  // running>warm, awake>parked
   const bool jail = step.statement.word == Word::kJail;
   if (stops && pool.critical) return uncovered("the pool is critical: it is never touched", "leave the statement out");

@@ -60,6 +60,19 @@ Checked<void> removes_what_nothing_stands_on(const Step& step) {
   return {};
 }
 
+Checked<void> moves_to_another_key(const Step& step) {
+  const Statement& move = step.statement;
+  if (step.site.instance == nullptr || !step.site.lines().has(Word::kVolume)) {
+    return refuse(Rule::kOrder, "there is no volume to move", "make the volume first");
+  }
+  const std::uint64_t now = step.site.instance->volume_key;
+  if (now == 0) return refuse(Rule::kOrder, "the volume has no key", "leave the statement out");
+  if (now != move.numbers[0]) return refuse(Rule::kOrder, say("it opens with version ", now), say("move it from ", now));
+  if (move.numbers[0] == move.numbers[1]) return refuse(Rule::kOrder, "it moves to where it is", "leave the statement out");
+  if (!step.site.lines().has(Word::kLuksOpen)) return {};
+  return refuse(Rule::kOrder, "the volume is open", "remove the luksOpen first");
+}
+
 Checked<void> moves_from_where_it_is(const Step& step) {
   const Statement& move = step.statement;
   if (step.site.instance == nullptr || !step.site.lines().has(Word::kJail)) {
@@ -107,7 +120,8 @@ Checked<void> adds_jail(const Step& step) {
 }
 
 Checked<void> opens_with_the_volumes_key(const Step& step) {
-  const VolumeView volume = volume_view(*step.site.lines().find(Word::kVolume));
+  VolumeView volume = volume_view(*step.site.lines().find(Word::kVolume));
+  volume.key_version = static_cast<std::uint32_t>(step.site.instance->volume_key);
   if (volume.key_version == 0) return refuse(Rule::kOrder, "its volume has no key, so there is nothing to open", "leave the statement out");
   const bool same = volume.key_tenant == step.statement.key_tenant && volume.key_version == step.statement.number("key");
   if (same) return {};
@@ -171,6 +185,7 @@ Checked<void> verify_order(const Step& step) {
     if (word == Word::kSnapshot) return gives_a_snapshot_up_for_a_jail(step);
     return {};
   }
+  if (word == Word::kVolume) return moves_to_another_key(step);
   if (auto moved = moves_from_where_it_is(step); !moved) return moved;
   return word == Word::kJail ? never_runs_on_past_a_snapshot(step) : Checked<void>{};
 }

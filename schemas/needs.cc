@@ -15,6 +15,11 @@ bool is_key(const lang::Field& field) { return field.kind == lang::FieldKind::kK
 
 std::vector<Label> needs_of(const lang::Statement& statement, const Name& node, std::uint64_t generation, const lang::Statement* snapshot) {
   std::vector<Label> needs;
+  if (statement.sign == lang::Sign::kMove && statement.word == Word::kVolume) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      needs.push_back({node, Purpose::kTenantKey, statement.subject.tenant, static_cast<std::uint32_t>(statement.numbers[i]), {}, generation});
+    }
+  }
   if (statement.sign != lang::Sign::kAdd) return needs;
   const Label base{node, Purpose::kTenantKey, statement.subject.tenant, 0, {}, generation};
   const auto add_key = [&](const Name& tenant, std::uint64_t version) {

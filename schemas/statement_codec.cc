@@ -52,16 +52,18 @@ bool number_fits(const Field& field, std::uint64_t value) {
   return subnet.packed() == value && subnet.prefix >= kMinPrefix && subnet.prefix <= kMaxPrefix && subnet.aligned();
 }
 
-// `~ jail` and `~ guest`: the two states, and nothing else.
+// The two states, or versions, and nothing else.
 bool move_fits(const Statement& s) {
-  const Field& field = lang::row(Word::kJail).fields[lang::field_index(Word::kJail, lang::row(s.word).moves)];
+  const Field& field = lang::moved_field(lang::row(s.word));
+  const std::uint64_t least = field.kind == FieldKind::kWord ? field.min : 1;
   Statement bare;
   bare.sign = s.sign;
   bare.word = s.word;
   bare.subject = s.subject;
   bare.numbers[0] = s.numbers[0];
   bare.numbers[1] = s.numbers[1];
-  return s.numbers[0] <= field.max && s.numbers[1] <= field.max && s == bare;
+  const auto fits = [&](std::uint64_t value) { return value >= least && value <= field.max; };
+  return fits(s.numbers[0]) && fits(s.numbers[1]) && s == bare;
 }
 
 bool fields_fit(const Statement& s) {

@@ -140,7 +140,9 @@ Result<Item> decode_item(const fbs::Item& from) {
     return malformed("a word that is no primitive");
   }
   if (!is_bool(from.alive())) return malformed("a truth value that is neither");
-  if (from.state() > lang::kWarm) return malformed("a state of a jail that there is not");
+  const lang::Row& row = lang::row(static_cast<lang::Word>(from.word()));
+  const std::uint64_t most = row.moves.empty() || row.fields.empty() ? lang::kWarm : lang::moved_field(row).max;
+  if (from.state() > most) return malformed("a state that there is not");
   if (from.net() > lang::kMaxNet) return malformed("a net id out of range");
   return Item{static_cast<lang::Word>(from.word()), *subject, from.net(), from.slot(), from.alive() != 0, from.state()};
 }

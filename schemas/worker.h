@@ -100,7 +100,7 @@ struct Item {
   std::uint16_t net = 0;
   std::uint32_t slot = 0;
   bool alive = false;
-  std::uint64_t state = 0;  // jail: kRunning or kWarm
+  std::uint64_t state = 0;  // what a move of it changes: of a jail kRunning or kWarm, of a volume its key's version
   bool operator==(const Item&) const = default;
 };
 

@@ -13,30 +13,42 @@ using lang::Word;
 Status make_volume(Host& host, const wire::Task& task) {
   const lang::VolumeView volume = lang::volume_view(task.statement);
   if (volume.key_version == 0) return fail(Errc::kUnsupported, "make a volume without a key", to_string(task.statement.subject));
-  const auto key = host.keys.key_of(task);
-  if (!key) return forward(key.error());
-  return host.volumes.format(task.statement.subject, volume.mib, *key);
+  const auto keys = host.keys.keys_of(task);
+  if (!keys) return forward(keys.error());
+  return host.volumes.format(task.statement.subject, volume.mib, {volume.key_version, keys->at(0)});
 }
 
-// A volume that is open is not destroyed: V2 has it closed before, and so has recovery.
+// V2 has it closed before, and so has recovery.
+Status check_closed(const Host& host, const Subject& instance, const char* tried) {
+  const auto open = host.devices.find(data_device_name(instance));
+  if (open) return fail(Errc::kBusy, tried, to_string(instance));
+  return open.error().code == Errc::kNotFound ? Status{} : forward(open.error());
+}
+
 Status unmake_volume(Host& host, const wire::Task& task) {
-  const auto open = host.devices.find(data_device_name(task.statement.subject));
-  if (open) return fail(Errc::kBusy, "destroy a volume that is open", to_string(task.statement.subject));
-  if (open.error().code != Errc::kNotFound) return forward(open.error());
+  if (auto closed = check_closed(host, task.statement.subject, "destroy a volume that is open"); !closed) return closed;
   return host.volumes.destroy(task.statement.subject);
+}
+
+Status move_volume(Host& host, const wire::Task& task) {
+  if (auto closed = check_closed(host, task.statement.subject, "change the key of a volume that is open"); !closed) return closed;
+  const auto keys = host.keys.keys_of(task);
+  if (!keys) return forward(keys.error());
+  const auto version = [&](std::size_t i) { return static_cast<std::uint32_t>(task.statement.numbers[i]); };
+  return host.volumes.rekey(task.statement.subject, {version(0), keys->at(0)}, {version(1), keys->at(1)}, host.arena);
 }
 
 Status find_volumes(const Host& host, Items& items) {
   const auto volumes = host.volumes.list();
   if (!volumes) return forward(volumes.error());
-  for (const FoundVolume& each : *volumes) items.push_back({.word = Word::kVolume, .subject = each.instance, .alive = each.use == Use::kOpened});
+  for (const FoundVolume& each : *volumes) items.push_back({.word = Word::kVolume, .subject = each.instance, .alive = each.use == Use::kOpened, .state = each.key_version});
   return {};
 }
 
 Status make_open(Host& host, const wire::Task& task) {
-  const auto key = host.keys.key_of(task);
-  if (!key) return forward(key.error());
-  return host.open_volumes().open(task.statement.subject, *key);
+  const auto keys = host.keys.keys_of(task);
+  if (!keys) return forward(keys.error());
+  return host.open_volumes().open(task.statement.subject, {static_cast<std::uint32_t>(task.statement.number("key")), keys->at(0)});
 }
 
 Status unmake_open(Host& host, const wire::Task& task) { return host.open_volumes().close(task.statement.subject); }
@@ -49,7 +61,7 @@ Status find_open(const Host& host, Items& items) {
 }
 
 constexpr std::array kExecutors = {
-    Executor{Word::kVolume, make_volume, unmake_volume, find_volumes},
+    Executor{Word::kVolume, make_volume, unmake_volume, find_volumes, move_volume},
     Executor{Word::kLuksOpen, make_open, unmake_open, find_open},
 };
 
@@ -59,7 +71,7 @@ Status change(Host& host, const wire::Task& task) {
   if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
   if (task.op == wire::Op::kMake) return found->make(host, task);
   if (task.op == wire::Op::kUnmake) return found->unmake(host, task);
-  return fail(Errc::kUnsupported, "move what does not move");
+  return found->move != nullptr ? found->move(host, task) : fail(Errc::kUnsupported, "move what does not move");
 }
 
 Result<Items> inventory(const Host& host) {

@@ -34,6 +34,7 @@ struct Executor {
   Status (*make)(Host&, const wire::Task&);
   Status (*unmake)(Host&, const wire::Task&);
   Status (*find)(const Host&, Items&);  // adds what there is
+  Status (*move)(Host&, const wire::Task&) = nullptr;
 };
 
 [[nodiscard]] std::vector<wire::Answer> dispatch(Host& host, const wire::Task& task);

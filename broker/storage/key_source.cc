@@ -4,12 +4,20 @@
 
 namespace mvm::storage {
 
-Result<Secret> SealedKeys::key_of(const wire::Task& task) {
+Result<std::vector<Secret>> SealedKeys::keys_of(const wire::Task& task) {
   const auto needs = wire::needs_of(task.statement, task.place.node, task.place.generation);
-  if (needs.size() != 1 || needs[0].purpose != sealing::Purpose::kTenantKey) return fail(Errc::kDenied, "use a key that the statement does not name");
-  if (needs[0].tenant != task.statement.subject.tenant) return fail(Errc::kDenied, "use the key of another tenant", to_string(task.statement.subject));
-  if (task.sealed.size() != 1) return fail(Errc::kDenied, "use a key that did not come with its statement", to_string(task.statement.subject));
-  return session_.open(needs[0], task.sealed[0]);
+  if (needs.empty() || task.sealed.size() != needs.size()) {
+    return fail(Errc::kDenied, "use a key that did not come with its statement", to_string(task.statement.subject));
+  }
+  std::vector<Secret> keys;
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    if (needs[i].purpose != sealing::Purpose::kTenantKey) return fail(Errc::kDenied, "use a key that the statement does not name");
+    if (needs[i].tenant != task.statement.subject.tenant) return fail(Errc::kDenied, "use the key of another tenant", to_string(task.statement.subject));
+    auto key = session_.open(needs[i], task.sealed[i]);
+    if (!key) return forward(key.error());
+    keys.push_back(*std::move(key));
+  }
+  return keys;
 }
 
 }  // namespace mvm::storage

@@ -1,6 +1,8 @@
 // Where a statement's key comes from. A key is had for one task, used, and gone with the Secret that holds it.
 #pragma once
 
+#include <vector>
+
 #include "base/error.h"
 #include "base/secret.h"
 #include "schemas/worker.h"
@@ -11,8 +13,8 @@ namespace mvm::storage {
 class KeySource {
  public:
   virtual ~KeySource() = default;
-  // The key that the task's statement names. kDenied: it is not with the task.
-  [[nodiscard]] virtual Result<Secret> key_of(const wire::Task& task) = 0;
+  // The keys that the task's statement names, in its order. kDenied: one is not with the task.
+  [[nodiscard]] virtual Result<std::vector<Secret>> keys_of(const wire::Task& task) = 0;
 };
 
 // From the envelope that came with the task, opened with this start's own key. What it has to be an envelope of, the statement and its
@@ -20,7 +22,7 @@ class KeySource {
 class SealedKeys : public KeySource {
  public:
   explicit SealedKeys(const sealing::Session& session) : session_(session) {}
-  [[nodiscard]] Result<Secret> key_of(const wire::Task& task) override;
+  [[nodiscard]] Result<std::vector<Secret>> keys_of(const wire::Task& task) override;
 
  private:
   const sealing::Session& session_;

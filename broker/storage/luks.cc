@@ -119,7 +119,12 @@ Result<UnlockedVolume> unlock_luks(int file, const Secret& key, const SecretAren
   if (!context) return forward(context.error());
   auto opened = open_with(context->get(), key, arena);
   if (!opened) return forward(opened.error());
-  return UnlockedVolume{crypt_get_uuid(context->get()), std::move(opened->volume_key)};
+  int in_use = 0;
+  for (int slot = 0; slot < crypt_keyslot_max(CRYPT_LUKS2); ++slot) {
+    const crypt_keyslot_info info = crypt_keyslot_status(context->get(), slot);
+    in_use += info != CRYPT_SLOT_INACTIVE && info != CRYPT_SLOT_INVALID;
+  }
+  return UnlockedVolume{crypt_get_uuid(context->get()), std::move(opened->volume_key), in_use};
 }
 
 Status add_luks_key(int file, const Secret& old_key, const Secret& new_key, const SecretArena& arena) {

@@ -30,6 +30,7 @@ inline constexpr const char* kLuksCipher = "aes-xts-plain64";
 struct UnlockedVolume {
   std::string uuid;
   Secret volume_key;
+  int keyslots = 0;  // that are in use
 };
 // kDenied: no keyslot opens with the key. kCorrupt: no header, or not one that format_luks() writes.
 [[nodiscard]] Result<UnlockedVolume> unlock_luks(int file, const Secret& key, const SecretArena& arena);

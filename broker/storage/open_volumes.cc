@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <optional>
 #include <sstream>
@@ -61,13 +63,20 @@ std::string number_of(dev_t device) { return std::to_string(major(device)) + ":"
 
 }  // namespace
 
-Status OpenVolumes::open(const Subject& instance, const Secret& key) const {
+Status OpenVolumes::open(const Subject& instance, const VersionedKey& key) const {
+  const auto found = volumes_.find(instance);
+  if (!found) return forward(found.error());
+  if (found->key_version != key.version) return fail(Errc::kDenied, "open a volume with a key that has another version than its own", to_string(instance));
   const auto file = volumes_.open(instance);
   if (!file) return forward(file.error());
   const auto mib = data_mib(file->get());
   if (!mib) return forward(mib.error());
-  auto volume = unlock_luks(file->get(), key, arena_);
+  auto volume = unlock_luks(file->get(), key.key, arena_);
   if (!volume) return forward(volume.error());
+  if (volume->keyslots > 1) {
+    if (auto kept = keep_luks_key(file->get(), key.key, arena_); !kept) return kept;
+    if (fsync(file->get()) != 0) return fail_errno(errno, "sync the header", to_string(instance));
+  }
   if (auto marked = volumes_.mark_opened(instance); !marked) return marked;
   const auto loop = loops_.attach(file->get(), Writes::kAllowed);
   if (!loop) return forward(loop.error());

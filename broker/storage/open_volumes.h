@@ -27,8 +27,9 @@ class OpenVolumes {
   OpenVolumes(const DeviceMapper& devices, const Loops& loops, const Volumes& volumes, const SecretArena& arena)
       : devices_(devices), loops_(loops), volumes_(volumes), arena_(arena) {}
 
-  // kNotFound: no volume. kDenied: not that key. kExists: a device of that name, whosesoever. Half of it undone on an error.
-  [[nodiscard]] Status open(const Subject& instance, const Secret& key) const;
+  // What a change of keys that was interrupted has left in the header is destroyed.
+  // kNotFound: no volume. kDenied: not that key, or not the version that is the volume's now. kExists: a device of that name, whosesoever. Half of it undone on an error.
+  [[nodiscard]] Status open(const Subject& instance, const VersionedKey& key) const;
   // Already closed is success, and so is a device of that name that is not one of ours: it is left alone. kBusy: it is held open;
   // says by whom, as far as that can be seen.
   [[nodiscard]] Status close(const Subject& instance) const;

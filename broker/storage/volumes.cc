@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <optional>
 
 #include "base/derived.h"
@@ -23,7 +26,10 @@ std::vector<std::string> above(const Subject& instance) {
   return {std::string(instance.tenant.view()), std::string(instance.pool.view())};
 }
 
-std::string file_name(const Subject& instance, std::string_view suffix) { return to_string(instance.instance) + std::string(suffix); }
+std::string file_name(const Subject& instance, std::uint32_t version, Use use) {
+  return to_string(instance.instance) + "." + std::to_string(version) + std::string(use == Use::kOpened ? kOpenedSuffix : kFreshSuffix);
+}
+std::string file_name(const FoundVolume& volume) { return file_name(volume.instance, volume.key_version, volume.use); }
 
 Status sync(int fd, const std::string& on) {
   if (fsync(fd) == 0) return {};
@@ -93,9 +99,53 @@ std::optional<FoundVolume> read_name(const Name& tenant, const Name& pool, std::
   const Use use = name.ends_with(kOpenedSuffix) ? Use::kOpened : Use::kNever;
   const std::string_view suffix = use == Use::kOpened ? kOpenedSuffix : kFreshSuffix;
   if (!name.ends_with(suffix)) return std::nullopt;
-  const auto id = InstanceId::from(name.substr(0, name.size() - suffix.size()));
-  if (!id) return std::nullopt;
-  return FoundVolume{instance_subject(tenant, pool, *id), use};
+  name.remove_suffix(suffix.size());
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto id = InstanceId::from(name.substr(0, dot));
+  std::uint32_t version = 0;
+  const auto read = std::from_chars(name.data() + dot + 1, name.data() + name.size(), version);
+  if (!id || read.ec != std::errc() || read.ptr != name.data() + name.size() || version == 0) return std::nullopt;
+  const FoundVolume found{instance_subject(tenant, pool, *id), use, version};
+  return file_name(found).size() == name.size() + suffix.size() ? std::optional(found) : std::nullopt;
+}
+
+// All files of one instance: more than one only where somebody has put one there.
+Result<std::vector<FoundVolume>> files_of(int pool, const Subject& instance) {
+  const auto names = names_in(pool);
+  if (!names) return forward(names.error());
+  std::vector<FoundVolume> found;
+  for (const std::string& name : *names) {
+    const auto volume = read_name(instance.tenant, instance.pool, name);
+    if (volume && volume->instance == instance) found.push_back(*volume);
+  }
+  return found;
+}
+
+Result<FoundVolume> file_of(int pool, const Subject& instance) {
+  const auto found = files_of(pool, instance);
+  if (!found) return forward(found.error());
+  if (found->empty()) return fail(Errc::kNotFound, "find the volume", to_string(instance));
+  if (found->size() > 1) return fail(Errc::kCorrupt, "use a volume that has two files", to_string(instance));
+  return found->front();
+}
+
+Status rename(int pool, const FoundVolume& from, const FoundVolume& to) {
+  const int renamed = renameat2(pool, file_name(from).c_str(), pool, file_name(to).c_str(), RENAME_NOREPLACE);
+  const int saved = errno;
+  if (renamed != 0) return fail_errno(saved, "name the volume", file_name(to));
+  return sync(pool, file_name(to));
+}
+
+// The header takes the new key, and what both open is the same.
+Status add_and_verify(int file, const Secret& from, const Secret& to, const SecretArena& arena, const std::string& name) {
+  auto added = add_luks_key(file, from, to, arena);
+  if (!added && added.error().code != Errc::kExists) return added;
+  if (auto synced = sync(file, name); !synced) return synced;
+  const auto before = unlock_luks(file, from, arena), after = unlock_luks(file, to, arena);
+  if (!before || !after) return forward(!before ? before.error() : after.error());
+  if (CRYPTO_memcmp(before->volume_key.bytes().data(), after->volume_key.bytes().data(), kVolumeKeyBytes) == 0) return {};
+  return fail(Errc::kCorrupt, "see that the new key opens the same", name);
 }
 
 }  // namespace
@@ -110,21 +160,21 @@ Result<std::uint64_t> data_mib(int file) {
   return (size - kLuksHeaderBytes) / kMib;
 }
 
-Status Volumes::format(const Subject& instance, std::uint64_t mib, const Secret& key) const {
+Status Volumes::format(const Subject& instance, std::uint64_t mib, const VersionedKey& key) const {
   const auto names = above(instance);
   const auto pool = make_directories(directory_.get(), names);
   if (!pool) return forward(pool.error());
-  const std::string name = file_name(instance, kFreshSuffix);
-  if (faccessat(pool->get(), file_name(instance, kOpenedSuffix).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-    return fail(Errc::kExists, "format a volume that is there", to_string(instance));
-  }
+  const std::string name = file_name(instance, key.version, Use::kNever);
+  const auto there = files_of(pool->get(), instance);
+  if (!there) return forward(there.error());
+  if (!there->empty()) return fail(Errc::kExists, "format a volume that is there", to_string(instance));
   const Fd file(openat(pool->get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   const int saved = errno;
   if (!file.valid() && saved == EEXIST) return fail(Errc::kExists, "format a volume that is there", to_string(instance));
   if (!file.valid()) return fail_errno(saved, "create", name);
   const auto made = [&]() -> Status {
     if (ftruncate(file.get(), static_cast<off_t>(kLuksHeaderBytes + mib * kMib)) != 0) return fail_errno(errno, "size the volume", name);
-    if (auto formatted = format_luks(file.get(), key); !formatted) return formatted;
+    if (auto formatted = format_luks(file.get(), key.key); !formatted) return formatted;
     if (auto synced = sync(file.get(), name); !synced) return synced;
     return sync_directories(directory_.get(), instance);
   }();
@@ -139,20 +189,41 @@ Status Volumes::format(const Subject& instance, std::uint64_t mib, const Secret&
 Result<Fd> Volumes::open(const Subject& instance) const {
   const auto pool = open_pool(directory_.get(), instance);
   if (!pool) return forward(pool.error());
-  auto file = open_file(pool->get(), file_name(instance, kOpenedSuffix));
-  if (file || file.error().code != Errc::kNotFound) return file;
-  return open_file(pool->get(), file_name(instance, kFreshSuffix));
+  const auto found = file_of(pool->get(), instance);
+  return found ? open_file(pool->get(), file_name(*found)) : Result<Fd>(forward(found.error()));
+}
+
+Result<FoundVolume> Volumes::find(const Subject& instance) const {
+  const auto pool = open_pool(directory_.get(), instance);
+  return pool ? file_of(pool->get(), instance) : Result<FoundVolume>(forward(pool.error()));
+}
+
+Status Volumes::rekey(const Subject& instance, const VersionedKey& from, const VersionedKey& to, const SecretArena& arena) const {
+  const auto pool = open_pool(directory_.get(), instance);
+  if (!pool) return forward(pool.error());
+  const auto found = file_of(pool->get(), instance);
+  if (!found) return forward(found.error());
+  if (found->key_version != from.version) return fail(Errc::kDenied, "change the key of a volume whose key has another version", file_name(*found));
+  const auto file = open_file(pool->get(), file_name(*found));
+  if (!file) return forward(file.error());
+  if (auto added = add_and_verify(file->get(), from.key, to.key, arena, file_name(*found)); !added) return added;
+  FoundVolume renamed = *found;
+  renamed.key_version = to.version;
+  if (auto named = rename(pool->get(), *found, renamed); !named) return named;
+  auto kept = keep_luks_key(file->get(), to.key, arena);
+  if (kept) kept = sync(file->get(), file_name(renamed));
+  if (kept) return kept;
+  if (auto back = rename(pool->get(), renamed, *found); !back) kept.error().tried += "; and naming it back failed: " + back.error().message();
+  return kept;
 }
 
 Status Volumes::mark_opened(const Subject& instance) const {
   const auto pool = open_pool(directory_.get(), instance);
   if (!pool) return forward(pool.error());
-  const std::string fresh = file_name(instance, kFreshSuffix), opened = file_name(instance, kOpenedSuffix);
-  const int renamed = renameat2(pool->get(), fresh.c_str(), pool->get(), opened.c_str(), RENAME_NOREPLACE);
-  const int saved = errno;
-  if (renamed != 0 && saved == ENOENT) return {};
-  if (renamed != 0) return fail_errno(saved, "name the volume", opened);
-  return sync(pool->get(), opened);
+  const auto found = file_of(pool->get(), instance);
+  if (!found) return forward(found.error());
+  if (found->use == Use::kOpened) return {};
+  return rename(pool->get(), *found, {instance, Use::kOpened, found->key_version});
 }
 
 Status Volumes::destroy(const Subject& instance) const {
@@ -162,8 +233,10 @@ Status Volumes::destroy(const Subject& instance) const {
     return {};
   }
   if (!pool) return forward(pool.error());
-  for (const std::string_view suffix : {kOpenedSuffix, kFreshSuffix}) {
-    if (auto gone = remove(pool->get(), file_name(instance, suffix)); !gone) return gone;
+  const auto found = files_of(pool->get(), instance);
+  if (!found) return forward(found.error());
+  for (const FoundVolume& each : *found) {
+    if (auto gone = remove(pool->get(), file_name(each)); !gone) return gone;
   }
   prune(directory_.get(), above(instance));
   return sync(directory_.get(), "volumes");

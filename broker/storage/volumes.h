@@ -1,6 +1,7 @@
-// The files of volumes: <state>/volumes/<tenant>/<pool>/<instance>.luks, sparse, ours, 0600. A file has that name from the moment
-// before it is first opened; until then it is <instance>.new, and holds nothing that anyone could miss. So whatever is left of a
-// crash and has no record is known for what it is. A file that is there is never formatted again, by whatever name.
+// The files of volumes: <state>/volumes/<tenant>/<pool>/<instance>.<version>.luks, sparse, ours, 0600. A file has that name from the moment
+// before it is first opened; until then it is <instance>.<version>.new, and holds nothing that anyone could miss. So whatever is left of a
+// crash and has no record is known for what it is. A file that is there is never formatted again, by whatever name. The key of the
+// version in its name opens it, at every moment: that is how a change of keys that was interrupted is known for what it is, without a key.
 // Owns the directory <state>/volumes. Proven by: tests/storage/volumes_test.cc, killed_test.cc, tests/node/storage/.
 #pragma once
 
@@ -14,22 +15,33 @@
 
 namespace mvm::storage {
 
+struct VersionedKey {
+  std::uint32_t version;
+  const Secret& key;
+};
+
 enum class Use : std::uint8_t { kNever, kOpened };
 
 struct FoundVolume {
   Subject instance;
   Use use = Use::kNever;
+  std::uint32_t key_version = 0;
 };
 
 class Volumes {
  public:
   explicit Volumes(Fd directory) : directory_(std::move(directory)) {}
 
-  // A LUKS2 volume of that many MiB that opens with the key; synced. kExists: a file of it is there, and stays as it
+  // A LUKS2 volume of that many MiB that opens with the key of that version; synced. kExists: a file of it is there, and stays as it
   // is. What was made is removed where a later step fails.
-  [[nodiscard]] Status format(const Subject& instance, std::uint64_t mib, const Secret& key) const;
+  [[nodiscard]] Status format(const Subject& instance, std::uint64_t mib, const VersionedKey& key) const;
+  // kNotFound: there is none. kCorrupt: there are two.
+  [[nodiscard]] Result<FoundVolume> find(const Subject& instance) const;
   // To read and write. kNotFound: there is none. kDenied: it is not a file of ours alone.
   [[nodiscard]] Result<Fd> open(const Subject& instance) const;
+  // Adds the new key to the header and sees that it opens it, names the file after it, and removes the old one; each step is synced. kDenied:
+  // the old key is not the volume's. Where a step fails, the old key's version is in the name, and it opens the volume. The volume is closed.
+  [[nodiscard]] Status rekey(const Subject& instance, const VersionedKey& from, const VersionedKey& to, const SecretArena& arena) const;
   // Before it is opened for the first time; again is nothing.
   [[nodiscard]] Status mark_opened(const Subject& instance) const;
   // Overwrites the header with its keyslots and syncs that, then frees what the file has, and removes it. Already gone is success.

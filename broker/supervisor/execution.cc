@@ -213,7 +213,7 @@ Status Execution::step_undo(const Subject& subject) {
 // Going back must not break what others have built since: V2 of the inverse, and a slot or net id that is not taken again.
 bool Execution::may_undo(const Statement& statement) const {
   if (statement.sign == Sign::kAdd) return host_.state.nothing_stands_on(statement.subject, statement.word);
-  if (statement.sign == Sign::kMove) return true;
+  if (statement.sign == Sign::kMove) return statement.word != Word::kVolume;  // no keys come for the way back
   if (lang::row(statement.word).irreversible || !host_.state.has_what_it_needs(statement)) return false;
   const auto takes_the_same = [&](const Statement& other) {
     if (other.word != statement.word || other.subject == statement.subject) return false;

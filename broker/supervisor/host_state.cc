@@ -37,9 +37,10 @@ std::vector<Statement> HostState::lines_of(const Subject& subject) const {
 void HostState::carry_out(const Statement& statement) {
   if (statement.sign == Sign::kAdd) return put(statement);
   if (statement.sign == Sign::kRemove) return drop(statement.subject, statement.word);
-  const auto jail = lines_.find({statement.subject, Word::kJail});
-  if (jail == lines_.end()) return;
-  jail->second.numbers[lang::field_index(Word::kJail, lang::row(statement.word).moves)] = statement.numbers[1];
+  const Row& moving = lang::row(statement.word);
+  const auto moved = lines_.find({statement.subject, lang::moved_word(moving)});
+  if (moved == lines_.end()) return;
+  moved->second.numbers[lang::field_index(lang::moved_word(moving), moving.moves)] = statement.numbers[1];
 }
 
 void HostState::put(const Statement& line) {

@@ -84,16 +84,17 @@ Subjects fall(HostState& state, const Inventory& inventory) {
   std::vector<Statement> fallen;
   std::vector<Statement> moved;
   for (const auto& [key, line] : state.lines()) {
-    // But a snapshot that is spent is none: the microVM that was woken of it has gone, or has it no longer.
+    // A snapshot that is spent is none: the microVM that was woken of it has gone, or has it no longer.
     if (is_spent(inventory, state, line)) fallen.push_back(line);
-    // What is durable stands by its record: a file system that is not mounted is no reason to forget whose data is on it.
-    if (!has_executor(lang::row(line.word).worker) || lang::row(line.word).durable) continue;
+    const lang::Row& row = lang::row(line.word);
+    if (!has_executor(row.worker)) continue;
     const wire::Item* item = inventory.find(state, line);
-    if (!stands(item)) fallen.push_back(line);
-    else if (line.word == Word::kJail && line.number("state") != item->state) {
-      moved.push_back(line);
-      moved.back().numbers[lang::field_index(Word::kJail, "state")] = item->state;
-    }
+    // What is durable stands by its record: a file system that is not mounted is no reason to forget whose data is on it.
+    if (!stands(item) && !row.durable) fallen.push_back(line);
+    const bool is_moved = item != nullptr && !row.moves.empty() && line.number(row.moves) != item->state;
+    if (!is_moved || (row.durable ? item->state == 0 : !stands(item))) continue;
+    moved.push_back(line);
+    moved.back().numbers[lang::field_index(line.word, row.moves)] = item->state;
   }
   add_users(state, fallen);
   Subjects changed;

@@ -111,10 +111,11 @@ inline Statement line(std::string_view text) {
   std::size_t next = 1;
   if (found->subject != SubjectKind::kNone) statement.subject = subject(found->subject, words.at(next++));
   if (statement.sign == Sign::kMove) {
-    const auto& states = found->word == Word::kJail ? kJailStates : kGuestStates;
     const auto ends = split(words.at(next), '>');
-    statement.numbers[0] = word_index(states, ends.at(0));
-    statement.numbers[1] = word_index(states, ends.at(1));
+    const auto& states = found->word == Word::kJail ? kJailStates : kGuestStates;
+    for (std::size_t i = 0; i < 2; ++i) {
+      statement.numbers[i] = found->word == Word::kVolume ? number(ends.at(i)) : word_index(states, ends.at(i));
+    }
     return statement;
   }
   if (words.size() - next != found->fields.size()) bad("another number of fields", text);

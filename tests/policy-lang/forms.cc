@@ -108,7 +108,7 @@ Statement at_bound(Word word, Sign sign, Bound bound) {
   const Name name = max ? longest_name() : *Name::from("a");
   Statement s = bare(word, sign, subject_of(row(word).subject, name, name, InstanceId{max ? 0xffffffffu : 0u}));
   if (sign == Sign::kMove) {
-    s.numbers[0] = s.numbers[1] = max ? moved_field(row(word)).max : 0;
+    s.numbers[0] = s.numbers[1] = max ? moved_field(row(word)).max : moved_field(row(word)).words.empty();
     return s;
   }
   const auto number = [&](const Field& field) {
@@ -124,7 +124,8 @@ Statement random_statement(Word word, Sign sign, Random& random) {
   Statement s = bare(word, sign, subject_of(row(word).subject, random_name(random), random_name(random),
                                             InstanceId{static_cast<std::uint32_t>(random())}));
   if (sign == Sign::kMove) {
-    for (std::size_t i = 0; i < 2; ++i) s.numbers[i] = below(moved_field(row(word)).words.size(), random);
+    const Field& field = moved_field(row(word));
+    for (std::size_t i = 0; i < 2; ++i) s.numbers[i] = field.words.empty() ? 1 + below(field.max, random) : below(field.words.size(), random);
     return s;
   }
   const auto number = [&](const Field& field) {

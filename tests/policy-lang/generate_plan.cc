@@ -19,9 +19,10 @@ std::vector<Statement> candidates(const World& world, const Statements& now, con
     if (each.word < kFirstPrimitive || each.subject != subject.kind) continue;
     const Statement* there = find(now, each.word, subject);
     if (!each.moves.empty()) {
-      const Statement* jail = find(now, Word::kJail, subject);
-      const std::uint64_t state = jail != nullptr ? jail->number(each.moves) : below(2, random);
-      Statement move = line(each.word, subject, {state, 1 - state});
+      const Statement* moved = find(now, moved_word(each), subject);
+      const std::uint64_t state = moved != nullptr ? moved->number(each.moves) : below(2, random);
+      const bool key = moved_field(each).kind == FieldKind::kKeyOrNone;
+      Statement move = line(each.word, subject, {key ? std::max<std::uint64_t>(state, 1) : state, key ? 1 + below(3, random) : 1 - state});
       move.sign = Sign::kMove;
       all.push_back(move);
     }

@@ -74,7 +74,11 @@ std::string mend_statement(const std::string& line, Kind kind) {
     words[next] = mend_subject(words[next]);
     ++next;
   }
-  if (line.starts_with('~')) return join(words, ' ');
+  if (line.starts_with('~')) {
+    const auto moved = split(words[next], '>');
+    if (moved_field(row).words.empty()) words[next] = into(moved[0], 1, moved_field(row).max) + ">" + into(moved[1], 1, moved_field(row).max);
+    return join(words, ' ');
+  }
   for (std::size_t i = 0; i < row.fields.size(); ++i) {
     const std::size_t equals = words[next + i].find('=') + 1;
     words[next + i] = words[next + i].substr(0, equals) + mend_value(row.fields[i], words[next + i].substr(equals));

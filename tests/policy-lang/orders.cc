@@ -14,8 +14,9 @@ enum class Place : std::uint8_t { kNowhere, kAsBefore, kAsAfter };
 struct Moment {
   std::array<Place, kPrimitives> places{};
   std::uint64_t jail_state = kRunning, jail_guest = kAwake;
+  bool rekeyed = false;  // the volume that was there opens with the key that is wanted
   [[nodiscard]] std::uint64_t packed() const {
-    std::uint64_t bits = jail_state << 1 | jail_guest;
+    std::uint64_t bits = static_cast<std::uint64_t>(rekeyed) << 2 | jail_state << 1 | jail_guest;
     for (const Place place : places) bits = bits << 2 | static_cast<std::uint64_t>(place);
     return bits;
   }
@@ -45,6 +46,11 @@ class Search {
     Moment first;
     for (std::size_t i = 0; i < kPrimitives; ++i) first.places[i] = from_.at[i] != nullptr ? Place::kAsBefore : Place::kNowhere;
     if (const Statement* jail = from_.find(Word::kJail)) first.jail_state = jail->number("state"), first.jail_guest = jail->number("guest");
+    const Statement *volume = from_.find(Word::kVolume), *wanted = to_.find(Word::kVolume);
+    if (volume != nullptr && wanted != nullptr && volume->number("key") != 0 && wanted->number("key") != 0) {
+      rekeyed_ = *volume;
+      rekeyed_.numbers[field_index(Word::kVolume, "key")] = wanted->number("key");
+    }
     reach(first);
   }
 
@@ -61,6 +67,7 @@ class Search {
  private:
   [[nodiscard]] const Statement* line(const Moment& moment, std::size_t i) const {
     if (moment.places[i] == Place::kNowhere) return nullptr;
+    if (primitive(i) == Word::kVolume && moment.rekeyed) return &rekeyed_;
     return (moment.places[i] == Place::kAsBefore ? from_ : to_).at[i];
   }
 
@@ -82,13 +89,22 @@ class Search {
     if (moment.places[i] == Place::kAsBefore) {
       Moment gone = moment;
       gone.places[i] = Place::kNowhere;
-      take(moment, with_jail(*from_.at[i], Sign::kRemove, moment.jail_state, moment.jail_guest), gone);
+      if (primitive(i) == Word::kVolume) gone.rekeyed = false;
+      take(moment, with_jail(*line(moment, i), Sign::kRemove, moment.jail_state, moment.jail_guest), gone);
     }
     if (moment.places[i] == Place::kNowhere && to_.at[i] != nullptr) {
       for (const std::uint64_t state : {kRunning, kWarm}) {
         for (const std::uint64_t guest : {kAwake, kParked}) make(moment, i, state, guest);
       }
     }
+    if (primitive(i) == Word::kVolume && moment.places[i] == Place::kAsBefore && !moment.rekeyed && rekeyed_.word == Word::kVolume) {
+      Moment after = moment;
+      after.rekeyed = true;
+      Statement move{.sign = Sign::kMove, .word = Word::kVolume, .subject = subject_};
+      move.numbers[0] = from_.at[i]->number("key"), move.numbers[1] = rekeyed_.number("key");
+      take(moment, move, after);
+    }
+    if (primitive(i) == Word::kVolume) return;
     if (line(moment, primitive_index(Word::kJail)) == nullptr) return;
     Moment moved = moment;
     if (primitive(i) == Word::kJail) moved.jail_state = 1 - moment.jail_state;
@@ -118,6 +134,7 @@ class Search {
       lines.at[i] = there;
       lines.words |= bit(there->word);
       tenant.counts[i] = 1;
+      if (there->word == Word::kVolume) instance.volume_key = there->number("key");
     }
     const Site site{.tenant = &tenant, .instance = said.subject.kind == SubjectKind::kTenant ? nullptr : &instance};
     if (verify_order({said, site})) reach(after);
@@ -125,6 +142,7 @@ class Search {
 
   const Subject subject_;
   const Lines from_, to_;
+  Statement rekeyed_;  // the volume that was there, with the key that is wanted; another word where there is no such thing
   std::vector<Moment> open_;
   std::unordered_set<std::uint64_t> seen_;
 };

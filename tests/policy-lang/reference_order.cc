@@ -71,10 +71,20 @@ bool nothing_stands_on_what_is_removed(const Moment& m) {
 }
 
 bool moved_jail_is_in_the_first_state(const Moment& m) {
-  if (!moves_any(m)) return true;
+  if (!moves_any(m) || m.said->word == Word::kVolume) return true;
   const Statement* jail = of_it(m, Word::kJail);
   if (jail == nullptr || m.said->numbers[0] == m.said->numbers[1]) return false;
   return jail->number(m.said->word == Word::kJail ? "state" : "guest") == m.said->numbers[0];
+}
+
+bool moved_volume_has_the_first_key(const Moment& m) {
+  if (!moves_any(m) || m.said->word != Word::kVolume) return true;
+  const Statement* volume = of_it(m, Word::kVolume);
+  return volume != nullptr && volume->number("key") != 0 && volume->number("key") == m.said->numbers[0] && m.said->numbers[0] != m.said->numbers[1];
+}
+
+bool moved_volume_is_not_open(const Moment& m) {
+  return !moves_any(m) || m.said->word != Word::kVolume || of_it(m, Word::kLuksOpen) == nullptr;
 }
 
 bool told_guest_is_running(const Moment& m) {
@@ -152,7 +162,9 @@ constexpr Clause kOrder[] = {
     {Rule::kOrder, "Nothing that *uses* X exists for the instance.", nothing_uses_what_is_made},
     {Rule::kOrder, "`- X`: X exists, and the statement is equal to it in every field.", removed_thing_is_there_as_written},
     {Rule::kOrder, "Nothing that *needs* or *uses* X exists (for bridge: of any instance of the tenant).", nothing_stands_on_what_is_removed},
-    {Rule::kOrder, "`~ X a>b`: the jail exists, its field `state` (jail) or `guest` (guest) is a, and a is not b.", moved_jail_is_in_the_first_state},
+    {Rule::kOrder, "`~ volume a>b`: the volume exists, its key has version a, and a is not b.", moved_volume_has_the_first_key},
+    {Rule::kOrder, "The volume is not open.", moved_volume_is_not_open},
+    {Rule::kOrder, "`~ jail a>b`, `~ guest a>b`: the jail exists, its field `state` (jail) or `guest` (guest) is a, and a is not b.", moved_jail_is_in_the_first_state},
     {Rule::kOrder, "`~ guest` also wants the jail running.", told_guest_is_running},
     {Rule::kOrder, "`+ jail boot=cold`: guest=awake.", cold_guest_is_awake},
     {Rule::kOrder, "If the instance has a volume with a key, its luksOpen exists.", keyed_volume_is_open},

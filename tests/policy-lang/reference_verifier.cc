@@ -27,8 +27,9 @@ Statements carried_out(const Statements& before, const Statement& said) {
     case Sign::kRemove: std::erase(after, standing(said)); break;
     default:
       for (Statement& s : after) {
-        if (s.word != Word::kJail || s.subject != said.subject) continue;
-        s.numbers[field_index(Word::kJail, said.word == Word::kJail ? "state" : "guest")] = said.numbers[1];
+        if (s.word != (said.word == Word::kVolume ? Word::kVolume : Word::kJail) || s.subject != said.subject) continue;
+        const std::string_view field = said.word == Word::kVolume ? "key" : said.word == Word::kJail ? "state" : "guest";
+        s.numbers[field_index(s.word, field)] = said.numbers[1];
       }
   }
   return after;

@@ -113,10 +113,11 @@ std::string RunModel::remove(const Statement& statement) {
 }
 
 std::string RunModel::move(const Statement& statement) {
-  const auto found = things_.find({Word::kJail, statement.subject});
-  if (found == things_.end()) return "ESRCH: no microVM";
+  const auto found = things_.find({moved_word(row(statement.word)), statement.subject});
+  if (found == things_.end()) return "ESRCH: no microVM, or no volume";
+  if (statement.word == Word::kVolume && find(Word::kLuksOpen, statement.subject) != nullptr) return "EBUSY: the volume is open";
   if (statement.word == Word::kGuest && found->second.number("state") != kRunning) return "the guest does not run, and hears nothing";
-  std::uint64_t& state = found->second.numbers[field_index(Word::kJail, row(statement.word).moves)];
+  std::uint64_t& state = found->second.numbers[field_index(moved_word(row(statement.word)), row(statement.word).moves)];
   if (state != statement.numbers[0]) return "it is in another state";
   state = statement.numbers[1];
   return "";

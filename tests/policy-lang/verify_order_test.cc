@@ -142,6 +142,33 @@ TEST_F(Verify, AColdBootIsAwake) {
   EXPECT_THAT(verdict({"+ " + jail(kFirst, "running", "parked")}), refused("V2", 6, "boots cold is awake"));
 }
 
+TEST_F(Verify, AVolumesKeyChangesWhileItIsClosed) {
+  state = kNetwork + Texts{volume(kFirst)};
+  EXPECT_EQ(verdict({"~ volume " + kFirst + " 1>2"}), "accepted");
+  EXPECT_EQ(verdict({"~ volume " + kFirst + " 1>2", "~ volume " + kFirst + " 2>9"}), "accepted");
+  EXPECT_THAT(verdict({"~ volume " + kFirst + " 2>3"}), refused("V2", 6, "it opens with version 1"));
+  EXPECT_THAT(verdict({"~ volume " + kFirst + " 1>1"}), refused("V2", 6, "moves to where it is"));
+  EXPECT_THAT(verdict({"~ volume " + kSecond + " 1>2"}), refused("V2", 6, "no volume to move"));
+  EXPECT_THAT(verdict({"~ volume " + kFirst + " 1>2", "+ " + stand(kFirst)[0], "+ luksOpen " + kFirst + " key=acme/1"}),
+              refused("V2", 8, "opens with the key acme/2"));
+  EXPECT_EQ(verdict({"~ volume " + kFirst + " 1>2", "+ " + stand(kFirst)[0], "+ luksOpen " + kFirst + " key=acme/2"}), "accepted");
+  state = kNetwork + stand(kFirst);
+  EXPECT_THAT(verdict({"~ volume " + kFirst + " 1>2"}), refused("V2", 6, "the volume is open"));
+  state = kNetwork + Texts{with(volume(kFirst), "key=acme/1", "key=none")};
+  EXPECT_THAT(verdict({"~ volume " + kFirst + " 1>2"}), refused("V2", 6, "has no key"));
+}
+
+// What a broken agent could say of volumes, each with its rule.
+TEST_F(Verify, AVolumeIsNotUsedTwiceNorRemovedInUse) {
+  state = kNetwork + running(kFirst);
+  EXPECT_THAT(verdict({"+ " + volume(kFirst)}), refused("V2", 6, "it exists"));
+  EXPECT_THAT(verdict({"+ luksOpen " + kFirst + " key=acme/1"}), refused("V2", 6, "it exists"));
+  EXPECT_THAT(verdict({"- luksOpen " + kFirst + " key=acme/1"}), refused("V2", 6, "a jail stands on it"));
+  EXPECT_THAT(verdict({"- " + volume(kFirst)}), refused("V2", 6, "stands on it"));
+  state = kNetwork + stand(kFirst);
+  EXPECT_THAT(verdict({"- " + volume(kFirst)}), refused("V2", 6, "stands on it"));
+}
+
 TEST_F(Verify, AColdBootNeedsItsVolumeOpen) {
   Texts closed = stand(kFirst);
   closed.erase(closed.begin() + 2);

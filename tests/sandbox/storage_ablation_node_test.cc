@@ -52,9 +52,11 @@ wire::Task task(Op op, lang::Word word, std::uint32_t id) {
   made.seq = 7;
   made.op = op;
   if (op == Op::kInventory) return made;
-  made.statement.sign = op == Op::kMake ? lang::Sign::kAdd : lang::Sign::kRemove;
+  made.statement.sign = op == Op::kMake ? lang::Sign::kAdd : op == Op::kMove ? lang::Sign::kMove : lang::Sign::kRemove;
   made.statement.word = word;
   made.statement.subject = instance(id);
+  if (op == Op::kMove) made.statement.numbers = {1, 2};
+  if (op == Op::kMove) return made;
   made.statement.key_tenant = *Name::from("acme");
   if (word == lang::Word::kVolume) made.statement.numbers = {16, 1};
   if (word == lang::Word::kLuksOpen) made.statement.numbers = {1};
@@ -85,7 +87,7 @@ void leave_many(const StorageHost& host) {
   if (chown(pool.c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
   for (std::size_t i = 0; i < kMany; ++i) {
     char name[32];
-    std::snprintf(name, sizeof name, "/i-%08zx.new", 0x1000 + i);
+    std::snprintf(name, sizeof name, "/i-%08zx.1.new", 0x1000 + i);
     std::ofstream(pool + name) << "half";
   }
 }
@@ -95,7 +97,7 @@ std::size_t alive_of_all(const sandbox::Worker& worker) {
   for (auto page = asked(worker, task(Op::kInventory, {}, 0)); page && page->ok; page = received(worker)) {
     all += page->items.size();
     for (const wire::Item& item : page->items) alive += item.alive;
-    if (!page->more) return all == kMany + 4 ? alive : 0;
+    if (!page->more) return all == kMany + 5 ? alive : 0;
   }
   return 0;
 }
@@ -124,10 +126,19 @@ bool says_where_it_is_mounted(const sandbox::Worker& worker) {
   return answer && !answer->ok && answer->error.tried.find("mounted at /mnt") != std::string::npos;
 }
 
+// One of a header's two copies is damaged: what is there is looked at before it is mended.
+void damage_first_copy(const StorageHost& host, std::uint32_t id) {
+  const Fd file(open((host.state() + "/volumes/acme/workers/" + to_string(instance(id).instance) + ".1.new").c_str(), O_WRONLY | O_CLOEXEC));
+  const std::string junk(4096, 'j');
+  if (pwrite(file.get(), junk.data(), junk.size(), 0) != 4096) std::abort();
+}
+
 bool serves(const StorageHost& host, const std::vector<seccomp::Line>& lines) {
   auto worker = host.start(lines);
   bool ok = done(worker, task(Op::kMake, lang::Word::kVolume, 1)) && done(worker, task(Op::kMake, lang::Word::kVolume, 2)) &&
-            done(worker, task(Op::kMake, lang::Word::kLuksOpen, 1)) && done(worker, task(Op::kMake, lang::Word::kLuksOpen, 2));
+            done(worker, task(Op::kMake, lang::Word::kVolume, 3)) && done(worker, task(Op::kMove, lang::Word::kVolume, 3));
+  if (ok) damage_first_copy(host, 2);
+  ok = ok && done(worker, task(Op::kMake, lang::Word::kLuksOpen, 1)) && done(worker, task(Op::kMake, lang::Word::kLuksOpen, 2));
   ok = ok && !done(worker, task(Op::kMake, lang::Word::kVolume, 1));  // it is there
   if (ok) leave_many(host);
   ok = ok && alive_of_all(worker) == 4;
@@ -136,7 +147,7 @@ bool serves(const StorageHost& host, const std::vector<seccomp::Line>& lines) {
   for (const std::uint32_t id : {1u, 2u}) {
     ok = ok && done(worker, task(Op::kUnmake, lang::Word::kLuksOpen, id)) && done(worker, task(Op::kUnmake, lang::Word::kVolume, id));
   }
-  ok = ok && fs::is_empty(host.state() + "/volumes");
+  ok = ok && done(worker, task(Op::kUnmake, lang::Word::kVolume, 3)) && fs::is_empty(host.state() + "/volumes");
   worker.channel.reset();
   return test::ended(worker) == EX_OK && ok;
 }

@@ -18,9 +18,14 @@ inline Secret key_of_bytes(const SecretArena& arena, std::uint8_t byte) {
 class FixedKeys : public KeySource {
  public:
   explicit FixedKeys(SecretArena arena) : arena_(std::move(arena)) {}
-  [[nodiscard]] Result<Secret> key_of(const wire::Task& task) override {
-    const auto version = static_cast<std::uint8_t>(task.statement.number("key"));
-    return key_of_bytes(arena_, static_cast<std::uint8_t>(task.statement.key_tenant.view()[0] + version));
+  [[nodiscard]] Result<std::vector<Secret>> keys_of(const wire::Task& task) override {
+    std::vector<Secret> keys;
+    const bool moves = task.op == wire::Op::kMove;
+    for (std::size_t i = 0; i < (moves ? 2u : 1u); ++i) {
+      const std::uint64_t version = moves ? task.statement.numbers[i] : task.statement.number("key");
+      keys.push_back(key_of_bytes(arena_, static_cast<std::uint8_t>(task.statement.subject.tenant.view()[0] + version)));
+    }
+    return keys;
   }
 
  private:

@@ -33,9 +33,9 @@ class SealedKey : public testing::Test {
 TEST_F(SealedKey, IsTheOneThatTheStatementNames) {
   wire::Task task = opening("acme", 1);
   task.sealed = {sealed(test::key_label(1))};
-  const auto key = keys_.key_of(task);
+  const auto key = keys_.keys_of(task);
   ASSERT_TRUE(key) << key.error().message();
-  EXPECT_TRUE(std::ranges::equal(key->bytes(), test::kTenantKey));
+  EXPECT_TRUE(std::ranges::equal(key->at(0).bytes(), test::kTenantKey));
 }
 
 TEST_F(SealedKey, DoesNotComeFromAnEnvelopeOfSomethingElse) {
@@ -43,7 +43,7 @@ TEST_F(SealedKey, DoesNotComeFromAnEnvelopeOfSomethingElse) {
   wire::Task task = opening("acme", 1);
   const auto refused = [&](const sealing::Label& label) {
     task.sealed = {sealed(label)};
-    return keys_.key_of(task).error().code;
+    return keys_.keys_of(task).error().code;
   };
   another.generation = 41;
   EXPECT_EQ(refused(another), Errc::kDenied) << "of an older plan";
@@ -62,17 +62,17 @@ TEST_F(SealedKey, OfAnotherTenantIsNeverUsed) {
   auto beta = test::key_label(1);
   beta.tenant = *Name::from("beta");
   task.sealed = {sealed(beta)};
-  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied);
+  EXPECT_EQ(keys_.keys_of(task).error().code, Errc::kDenied);
 }
 
 TEST_F(SealedKey, HasToComeWithItsStatement) {
   wire::Task task = opening("acme", 1);
-  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied);
+  EXPECT_EQ(keys_.keys_of(task).error().code, Errc::kDenied);
   task.sealed = {sealed(test::key_label(1)), sealed(test::key_label(1))};
-  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied);
+  EXPECT_EQ(keys_.keys_of(task).error().code, Errc::kDenied);
   const auto other = sealing::Session::make(SecretArena::make().value()).value();
   task.sealed = {test::sealed(session_.arena(), test::key_label(1), other.public_key(), test::kTenantKey)};
-  EXPECT_EQ(keys_.key_of(task).error().code, Errc::kDenied) << "sealed to another start";
+  EXPECT_EQ(keys_.keys_of(task).error().code, Errc::kDenied) << "sealed to another start";
 }
 
 }  // namespace

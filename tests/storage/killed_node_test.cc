@@ -11,7 +11,7 @@ class KilledOpener : public OpenedVolumes {
   // In a child: with memory for keys of its own.
   [[nodiscard]] Status open_in_child() const {
     static const SecretArena arena = SecretArena::make().value();
-    return OpenVolumes{*devices_, *loops_, *volumes_, arena}.open(instance_, key_of_bytes(arena, 7));
+    return OpenVolumes{*devices_, *loops_, *volumes_, arena}.open(instance_, {1, key_of_bytes(arena, 7)});
   }
   // As a start does: what is there of ours is closed.
   void expect_it_can_be_brought_back(unsigned call) const {
@@ -37,7 +37,7 @@ class KilledOpener : public OpenedVolumes {
 
 TEST_F(KilledOpener, LeavesWhatAStartClosesAndNothingIsLost) {
   const std::string canary = "what the guest was told is written";
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   write(canary);
   ASSERT_TRUE(open_volumes().close(instance_));
   const Calls calls(9);
@@ -47,7 +47,7 @@ TEST_F(KilledOpener, LeavesWhatAStartClosesAndNothingIsLost) {
     expect_it_can_be_brought_back(call);
     if (testing::Test::HasFailure() || ended == Ended::kDone) break;
   }
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   EXPECT_EQ(read(canary.size()), canary);
 }
 
@@ -67,7 +67,7 @@ TEST_F(KilledOpener, OfAVolumeThatIsNewLeavesItsName) {
 TEST_F(KilledOpener, WhileItClosesLeavesItOpenOrClosed) {
   const Calls calls(3);
   for (unsigned call = calls.first;; call += calls.every) {
-    ASSERT_TRUE(open_volumes().open(instance_, key_)) << "call " << call;
+    ASSERT_TRUE(open_volumes().open(instance_, {1, key_})) << "call " << call;
     const Ended ended = killed_at(call, [&] { return open_volumes().close(instance_).has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     expect_it_can_be_brought_back(call);

@@ -8,7 +8,7 @@ namespace mvm::storage {
 namespace {
 
 TEST_F(OpenedVolumes, ShowWhatIsWrittenOnlyThroughTheDevice) {
-  const auto opened = open_volumes().open(instance_, key_);
+  const auto opened = open_volumes().open(instance_, {1, key_});
   ASSERT_TRUE(opened) << opened.error().message();
   const std::string canary = "a canary that the guest wrote", loops = loops_of_ours();
   std::ifstream direct("/sys/devices/virtual/block/" + loops.substr(0, loops.find(' ')) + "/loop/dio");
@@ -27,7 +27,7 @@ TEST_F(OpenedVolumes, ShowWhatIsWrittenOnlyThroughTheDevice) {
   std::ifstream file(file_path(), std::ios::binary);
   const std::string raw{std::istreambuf_iterator<char>(file), {}};
   EXPECT_EQ(raw.find(canary), std::string::npos);
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   std::string read(canary.size(), ' ');
   ASSERT_EQ(pread(node().get(), read.data(), read.size(), 8192), static_cast<ssize_t>(read.size()));
   EXPECT_EQ(read, canary);
@@ -37,7 +37,7 @@ TEST_F(OpenedVolumes, ShowWhatIsWrittenOnlyThroughTheDevice) {
 
 TEST_F(OpenedVolumes, AreWhatCryptsetupCallsThem) {
   EXPECT_EQ(system(("cryptsetup luksDump --dump-json-metadata " + fresh_path() + " >/dev/null").c_str()), 0);
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   const std::string status = state_ + "/status";
   ASSERT_EQ(system(("cryptsetup status " + name_ + " >" + status).c_str()), 0);
   std::ifstream file(status);
@@ -55,7 +55,7 @@ TEST_F(OpenedVolumes, AreWhatCryptsetupCallsThem) {
 }
 
 TEST_F(OpenedVolumes, DoNotOpenWithAnotherKey) {
-  const auto opened = open_volumes().open(instance_, key_of_bytes(arena_, 8));
+  const auto opened = open_volumes().open(instance_, {1, key_of_bytes(arena_, 8)});
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Errc::kDenied);
   EXPECT_EQ(devices_->find(name_).error().code, Errc::kNotFound);
@@ -63,7 +63,7 @@ TEST_F(OpenedVolumes, DoNotOpenWithAnotherKey) {
 }
 
 TEST_F(OpenedVolumes, HaveNoKeyThatTheTableWouldTell) {
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   const auto table = devices_->table(name_);
   ASSERT_TRUE(table);
   EXPECT_NE(table->parameters.find(":64:logon:cryptsetup:"), std::string::npos) << table->parameters;
@@ -71,7 +71,7 @@ TEST_F(OpenedVolumes, HaveNoKeyThatTheTableWouldTell) {
 }
 
 TEST_F(OpenedVolumes, ThatAreHeldOpenSayByWhom) {
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   {
     const Fd held = node();
     const auto closed = open_volumes().close(instance_);
@@ -91,17 +91,17 @@ TEST_F(OpenedVolumes, OfSomebodyElseWithOurNameAreLeftAlone) {
   ASSERT_TRUE(devices_->make({name_, "not-one-of-ours", {2048, "zero", ""}}));
   EXPECT_TRUE(open_volumes().list().value().empty());
   EXPECT_TRUE(open_volumes().close(instance_)) << "there is nothing of ours to close";
-  EXPECT_EQ(open_volumes().open(instance_, key_).error().code, Errc::kExists);
+  EXPECT_EQ(open_volumes().open(instance_, {1, key_}).error().code, Errc::kExists);
   EXPECT_TRUE(devices_->find(name_));
   EXPECT_TRUE(without_loops());
   EXPECT_TRUE(devices_->remove(name_));
 }
 
 TEST_F(OpenedVolumes, OnAnotherFileThanTheirOwnAreNotWhole) {
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   EXPECT_TRUE(open_volumes().list().value()[0].whole);
   fs::rename(file_path(), state_ + "/elsewhere");
-  ASSERT_TRUE(volumes_->format(instance_, 16, key_));
+  ASSERT_TRUE(volumes_->format(instance_, 16, {1, key_}));
   const auto found = open_volumes().list().value();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_FALSE(found[0].whole);
@@ -109,10 +109,25 @@ TEST_F(OpenedVolumes, OnAnotherFileThanTheirOwnAreNotWhole) {
 }
 
 TEST_F(OpenedVolumes, AreOneAtATime) {
-  ASSERT_TRUE(open_volumes().open(instance_, key_));
-  EXPECT_EQ(open_volumes().open(instance_, key_).error().code, Errc::kExists);
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
+  EXPECT_EQ(open_volumes().open(instance_, {1, key_}).error().code, Errc::kExists);
   const Fd data = node();
   EXPECT_TRUE(data.valid()) << "the first is none the worse for it";
+}
+
+TEST_F(OpenedVolumes, OpenOnlyWithTheVersionThatIsTheirs) {
+  EXPECT_EQ(open_volumes().open(instance_, {2, key_}).error().code, Errc::kDenied);
+  EXPECT_EQ(devices_->find(name_).error().code, Errc::kNotFound);
+}
+
+TEST_F(OpenedVolumes, LoseWhatAnInterruptedChangeOfKeysLeft) {
+  const auto other = key_of_bytes(arena_, 8);
+  const auto file = volumes_->open(instance_);
+  ASSERT_TRUE(add_luks_key(file->get(), key_, other, arena_));
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
+  EXPECT_EQ(unlock_luks(file->get(), other, arena_).error().code, Errc::kDenied);
+  EXPECT_EQ(unlock_luks(file->get(), key_, arena_)->keyslots, 1);
+  EXPECT_TRUE(open_volumes().close(instance_));
 }
 
 }  // namespace

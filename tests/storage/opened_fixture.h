@@ -13,7 +13,7 @@ class OpenedVolumes : public StorageFixture {
     devices_.emplace(Fd(open("/dev/mapper/control", O_RDWR | O_CLOEXEC)));
     loops_.emplace(Fd(open("/dev/loop-control", O_RDWR | O_CLOEXEC)), directory("nodes"));
     volumes_.emplace(directory("volumes"));
-    ASSERT_TRUE(volumes_->format(instance_, 16, key_));
+    ASSERT_TRUE(volumes_->format(instance_, 16, {1, key_}));
   }
   void TearDown() override {
     if (devices_) (void)devices_->remove(name_);

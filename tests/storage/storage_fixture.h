@@ -39,9 +39,9 @@ class StorageFixture : public testing::Test {
   }
   [[nodiscard]] Fd directory(const std::string& name) const { return Fd(::open((state_ + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
   [[nodiscard]] Volumes volumes() const { return Volumes(directory("volumes")); }
-  [[nodiscard]] std::string file_path() const { return state_ + "/volumes/acme/workers/i-a3f7b2c1.luks"; }
+  [[nodiscard]] std::string file_path() const { return state_ + "/volumes/acme/workers/i-a3f7b2c1.1.luks"; }
 
-  [[nodiscard]] std::string fresh_path() const { return state_ + "/volumes/acme/workers/i-a3f7b2c1.new"; }
+  [[nodiscard]] std::string fresh_path() const { return state_ + "/volumes/acme/workers/i-a3f7b2c1.1.new"; }
 
   const Subject instance_ = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1});
   SecretArena arena_ = SecretArena::make().value();

@@ -16,7 +16,7 @@ class VolumeFiles : public StorageFixture {};
 
 TEST_F(VolumeFiles, OpensWithItsKeyAndWithNoOther) {
   const auto key = key_of_bytes(arena_, 7), other = key_of_bytes(arena_, 8);
-  ASSERT_TRUE(volumes().format(instance_, 16, key));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key}));
   const auto file = volumes().open(instance_);
   ASSERT_TRUE(file) << file.error().message();
   EXPECT_EQ(data_mib(file->get()).value(), 16u);
@@ -29,7 +29,7 @@ TEST_F(VolumeFiles, OpensWithItsKeyAndWithNoOther) {
 }
 
 TEST_F(VolumeFiles, AreSparse) {
-  ASSERT_TRUE(volumes().format(instance_, 1024, key_of_bytes(arena_, 7)));
+  ASSERT_TRUE(volumes().format(instance_, 1024, {1, key_of_bytes(arena_, 7)}));
   struct stat info {};
   ASSERT_EQ(stat(fresh_path().c_str(), &info), 0);
   EXPECT_EQ(info.st_size, static_cast<off_t>(kLuksHeaderBytes + (1024ull << 20)));
@@ -39,33 +39,33 @@ TEST_F(VolumeFiles, AreSparse) {
 
 TEST_F(VolumeFiles, AreNeverFormattedWhereSomethingIs) {
   const auto key = key_of_bytes(arena_, 7);
-  ASSERT_TRUE(volumes().format(instance_, 16, key));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key}));
   const std::string header = content_of(fresh_path(), kLuksHeaderBytes);
-  const auto again = volumes().format(instance_, 16, key);
+  const auto again = volumes().format(instance_, 16, {1, key});
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Errc::kExists);
   EXPECT_EQ(content_of(fresh_path(), kLuksHeaderBytes), header);
   ASSERT_TRUE(volumes().mark_opened(instance_));
   EXPECT_TRUE(volumes().mark_opened(instance_)) << "again is nothing";
-  EXPECT_EQ(volumes().format(instance_, 16, key).error().code, Errc::kExists);
+  EXPECT_EQ(volumes().format(instance_, 16, {1, key}).error().code, Errc::kExists);
   EXPECT_EQ(content_of(file_path(), kLuksHeaderBytes), header);
   EXPECT_FALSE(fs::exists(fresh_path()));
   ASSERT_TRUE(volumes().destroy(instance_));
   fs::create_directories(state_ + "/volumes/acme/workers");
-  std::ofstream(state_ + "/volumes/acme/workers/i-a3f7b2c1.new") << "half";
-  const auto half = volumes().format(instance_, 16, key);
+  std::ofstream(state_ + "/volumes/acme/workers/i-a3f7b2c1.1.new") << "half";
+  const auto half = volumes().format(instance_, 16, {1, key});
   ASSERT_FALSE(half);
   EXPECT_EQ(half.error().code, Errc::kExists);
 }
 
 TEST_F(VolumeFiles, LeaveNothingBehindWhereFormattingFails) {
   auto short_key = arena_.take(16).value();
-  EXPECT_FALSE(volumes().format(instance_, 16, short_key));
+  EXPECT_FALSE(volumes().format(instance_, 16, {1, short_key}));
   EXPECT_TRUE(fs::is_empty(state_ + "/volumes"));
 }
 
 TEST_F(VolumeFiles, AreOverwrittenBeforeTheyAreRemoved) {
-  ASSERT_TRUE(volumes().format(instance_, 16, key_of_bytes(arena_, 7)));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key_of_bytes(arena_, 7)}));
   const Fd still_open(open(fresh_path().c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(volumes().destroy(instance_));
   EXPECT_TRUE(fs::is_empty(state_ + "/volumes"));
@@ -76,10 +76,10 @@ TEST_F(VolumeFiles, AreOverwrittenBeforeTheyAreRemoved) {
 }
 
 TEST_F(VolumeFiles, AreListedOpenedOrNeverAndNothingElseIs) {
-  ASSERT_TRUE(volumes().format(instance_, 16, key_of_bytes(arena_, 7)));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key_of_bytes(arena_, 7)}));
   ASSERT_TRUE(volumes().mark_opened(instance_));
   const std::string pool = state_ + "/volumes/acme/workers/";
-  std::ofstream(pool + "i-00000001.new") << "half";
+  std::ofstream(pool + "i-00000001.1.new") << "half";
   std::ofstream(pool + "notes.txt") << "somebody's";
   fs::create_directory(state_ + "/volumes/lost+found");
   auto found = volumes().list().value();
@@ -91,7 +91,7 @@ TEST_F(VolumeFiles, AreListedOpenedOrNeverAndNothingElseIs) {
 }
 
 TEST_F(VolumeFiles, OfOthersOrReachedByALinkAreNotUsed) {
-  ASSERT_TRUE(volumes().format(instance_, 16, key_of_bytes(arena_, 7)));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key_of_bytes(arena_, 7)}));
   ASSERT_TRUE(volumes().mark_opened(instance_));
   fs::rename(file_path(), state_ + "/elsewhere");
   fs::create_symlink(state_ + "/elsewhere", file_path());
@@ -108,7 +108,7 @@ TEST_F(VolumeFiles, OfOthersOrReachedByALinkAreNotUsed) {
 
 TEST_F(VolumeFiles, WithAHeaderThatIsNotOursOpenNothing) {
   const auto key = key_of_bytes(arena_, 7);
-  ASSERT_TRUE(volumes().format(instance_, 16, key));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key}));
   ASSERT_TRUE(volumes().mark_opened(instance_));
   for (const off_t damaged : {off_t{0}, off_t{4096}, off_t{16 << 10}}) {
     const Fd file(open(file_path().c_str(), O_RDWR | O_CLOEXEC));
@@ -122,7 +122,7 @@ TEST_F(VolumeFiles, WithAHeaderThatIsNotOursOpenNothing) {
 
 TEST_F(VolumeFiles, TakeANewKeyAndThenNoLongerTheOld) {
   const auto old_key = key_of_bytes(arena_, 7), new_key = key_of_bytes(arena_, 8);
-  ASSERT_TRUE(volumes().format(instance_, 16, old_key));
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, old_key}));
   const auto file = volumes().open(instance_);
   const auto before = unlock_luks(file->get(), old_key, arena_);
   ASSERT_TRUE(add_luks_key(file->get(), old_key, new_key, arena_));
@@ -134,6 +134,28 @@ TEST_F(VolumeFiles, TakeANewKeyAndThenNoLongerTheOld) {
   ASSERT_TRUE(after);
   EXPECT_TRUE(std::ranges::equal(before->volume_key.bytes(), after->volume_key.bytes())) << "what it encrypts with is the same";
   EXPECT_TRUE(keep_luks_key(file->get(), new_key, arena_)) << "again is nothing";
+}
+
+TEST_F(VolumeFiles, ChangeTheirKeyOnlyFromTheOneThatIsTheirs) {
+  const auto old_key = key_of_bytes(arena_, 7), new_key = key_of_bytes(arena_, 8), other = key_of_bytes(arena_, 9);
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, old_key}));
+  EXPECT_EQ(volumes().rekey(instance_, {1, other}, {2, new_key}, arena_).error().code, Errc::kDenied);
+  EXPECT_EQ(volumes().rekey(instance_, {3, old_key}, {2, new_key}, arena_).error().code, Errc::kDenied) << "its version is another";
+  EXPECT_EQ(volumes().find(instance_)->key_version, 1u);
+  const auto changed = volumes().rekey(instance_, {1, old_key}, {2, new_key}, arena_);
+  ASSERT_TRUE(changed) << changed.error().message();
+  EXPECT_EQ(volumes().find(instance_)->key_version, 2u);
+  const auto file = volumes().open(instance_);
+  EXPECT_EQ(unlock_luks(file->get(), old_key, arena_).error().code, Errc::kDenied);
+  EXPECT_EQ(unlock_luks(file->get(), new_key, arena_)->keyslots, 1);
+}
+
+TEST_F(VolumeFiles, AreNotUsedWhereThereAreTwo) {
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key_of_bytes(arena_, 7)}));
+  fs::copy_file(fresh_path(), state_ + "/volumes/acme/workers/i-a3f7b2c1.2.new");
+  EXPECT_EQ(volumes().open(instance_).error().code, Errc::kCorrupt);
+  ASSERT_TRUE(volumes().destroy(instance_));
+  EXPECT_TRUE(fs::is_empty(state_ + "/volumes"));
 }
 
 }  // namespace

@@ -58,6 +58,18 @@ class KeysOfAPlan : public testing::Test {
   lang::Statement volume = test::make(Sign::kAdd, Word::kVolume, test::instance(), {2048, 1}, {}, "acme");
 };
 
+TEST_F(KeysOfAPlan, AreBothNeededWhereOneTakesTheOthersPlace) {
+  const lang::Statement rekey = test::make(Sign::kMove, Word::kVolume, test::instance(), {1, 2});
+  EXPECT_EQ(needs_of(rekey, kNode, kGeneration), (std::vector<Label>{key_label(1), key_label(2)}));
+  const auto plan = plan_of({rekey});
+  expect_refused(cover(keys_of({sealed(key_label(1))}), plan), "acme/2");
+  expect_refused(cover(keys_of({sealed(key_label(2))}), plan), "acme/1");
+  const auto both = keys_of({sealed(key_label(1)), sealed(key_label(2))});
+  EXPECT_TRUE(cover(both, plan));
+  EXPECT_EQ(both.for_statement(rekey, kNode, kGeneration).size(), 2u);
+  EXPECT_TRUE(needs_of(test::make(Sign::kMove, Word::kJail, test::instance(), {0, 1}), kNode, kGeneration).empty());
+}
+
 TEST_F(KeysOfAPlan, AreNeededByWhatIsMadeWithOneAlone) {
   for (const auto& statement : test::one_of_each(Sign::kAdd)) {
     const auto needs = needs_of(statement, kNode, kGeneration);

@@ -67,7 +67,7 @@ sound_volumes() {
     local state=$scratch/state lines files
     mvm state >"$state" 2>&1 || { echo "no state: $(cat "$state")"; return 1; }
     lines=$(sed -n 's/^volume \([^ ]*\) .*/\1/p' "$state" | sort)
-    files=$(cd "$volumes" && find . -type f | sed 's|^\./||; s|\.[a-z]*$||' | sort)
+    files=$(cd "$volumes" && find . -type f | sed 's|^\./||; s|\.[0-9]*\.[a-z]*$||' | sort)
     [ "$lines" = "$files" ] || { echo "lines of volumes: $lines, and files: $files"; return 1; }
     local names
     names=$(for instance in $(sed -n 's/^luksOpen \([^ ]*\) .*/\1/p' "$state"); do device_of "$instance"; done | sort)
