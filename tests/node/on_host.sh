@@ -25,6 +25,7 @@ done
 
 directories=(/etc/mvm /var/lib/mvm /run/mvm /var/lib/mvm-agentd /run/mvm-agentd /usr/libexec/mvm "$work" "$(dirname "$no_kvm")")
 mapfile -t users < <(awk '$1 == "u" { print $2 }' "$tree"/usr/lib/sysusers.d/mvm.conf)
+mapfile -t units < <(ls "$tree/usr/lib/systemd/system")
 mapfile -t files < <(cd "$tree" && find . ! -type d -printf '/%P\n')
 here_already() {
     local thing
@@ -84,7 +85,7 @@ stop_units() {
     mkdir -p "$override"
     printf '[Unit]\nRefuseManualStop=no\n' >"$override/stop.conf"
     systemctl daemon-reload
-    systemctl stop mvm-agentd mvm-hostd mvm-instances mvm.slice
+    systemctl stop "${units[@]}"
     rm -r "$override"
 }
 uninstall() {

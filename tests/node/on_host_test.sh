@@ -24,7 +24,7 @@ machine() {
     find /usr /etc /opt /var/lib /run/systemd/system -xdev \( -path /var/lib/systemd -o -path '/etc/*-' -o -path /opt/mvm-stage \) -prune -o \
         ! -type d -printf '%y %m %U:%G %s %p %l\n' -o -printf '%y %m %U:%G %p\n' | sort
     sort /etc/passwd /etc/group
-    systemctl list-unit-files --plain --no-legend 'mvm*'
+    systemctl list-unit-files --plain --no-legend '*mvm*'
     systemctl list-units --all --plain --no-legend 'mvm*'
     cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/{all,default}/{forwarding,send_redirects,accept_redirects}
 }
@@ -39,7 +39,8 @@ systemctl stop mvm-agentd mvm-hostd
 mkdir -p /run/systemd/system/mvm-instances.service.d
 printf '[Unit]\nRefuseManualStop=no\n' >/run/systemd/system/mvm-instances.service.d/stop.conf
 systemctl daemon-reload
-systemctl stop mvm-instances mvm.slice
+mapfile -t units < <(ls "$stage/root/usr/lib/systemd/system")
+systemctl stop "${units[@]}"
 rm -r /run/systemd/system/mvm-instances.service.d
 mapfile -t users < <(awk '$1 == "u" { print $2 }' "$stage/root/usr/lib/sysusers.d/mvm.conf")
 put_back() {
