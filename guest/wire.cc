@@ -11,7 +11,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "numbers go over the wire as they lie in memory");
 
 constexpr std::array<std::uint8_t, 4> kMagic = {'m', 'v', 'm', 'g'};
-constexpr std::size_t kHeader = 16;
 
 enum class Kind : std::uint8_t { kAsk = 1, kPrepare, kResume, kGo, kHeartbeat = 17, kParked, kAwake };
 
