@@ -2,10 +2,10 @@
 # hostd killed around every statement of plans that make two instances with data drives, stop them, start them again and remove them:
 # after each kill it starts again with a state that holds and with nothing mapped that has no line, what the guests were told
 # was written is there, and the rest of the way works; at the end nothing is left over. Runs in the VM.
-#   volume_marks_test.sh [EVERY]    as marks_test.sh, but of each twelfth mark
+#   volume_marks_test.sh [EVERY]    as marks_test.sh, but of each 24th mark
 set -uo pipefail
 . "$(dirname "$(realpath "$0")")/storage_lib.sh"
-every=${1:-12}
+every=${1:-24}
 kills=0
 
 # kill_at FAULT PROJECTION: also sets `marks`, how many the way to PROJECTION has.
