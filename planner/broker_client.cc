@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptors.h"
 #include "base/sealed.h"
 #include "policy-lang/table.h"
 
@@ -54,15 +55,9 @@ Status wait_readable(const Fd& socket, int timeout_ms) {
 }
 
 Result<Fd> descriptor_in(msghdr& message) {
-  Fd descriptor;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    descriptor = Fd(fd);
-  }
+  std::vector<Fd> descriptors = descriptors_in(message);
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return fail(Errc::kMalformed, "read from hostd");
-  return descriptor;
+  return descriptors.empty() ? Fd() : std::move(descriptors.back());
 }
 
 // `timeout_ms` as of poll(2): -1 waits for ever.

@@ -283,4 +283,39 @@ Result<Answer> decode_answer(std::span<const std::uint8_t> bytes) {
   return answer;
 }
 
+Answer answer_to(std::uint64_t seq, Status done) {
+  Answer answer;
+  answer.seq = seq;
+  answer.ok = done.has_value();
+  if (!done) answer.error = std::move(done.error());
+  return answer;
+}
+
+Digested without_digest(Status done) {
+  if (!done) return forward(std::move(done.error()));
+  return std::optional<Digest>();
+}
+
+Answer answer_with(std::uint64_t seq, Digested done) {
+  if (!done) return answer_to(seq, forward(std::move(done.error())));
+  Answer answer = answer_to(seq, {});
+  answer.digest = *done;
+  return answer;
+}
+
+std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Item>>& items) {
+  if (!items) return {answer_to(seq, forward(items.error()))};
+  std::vector<Answer> answers;
+  std::size_t at = 0;
+  do {
+    const std::size_t count = std::min(items->size() - at, kMaxItems);
+    Answer page = answer_to(seq, {});
+    page.items.assign(items->begin() + static_cast<std::ptrdiff_t>(at), items->begin() + static_cast<std::ptrdiff_t>(at + count));
+    at += count;
+    page.more = at < items->size();
+    answers.push_back(std::move(page));
+  } while (at < items->size());
+  return answers;
+}
+
 }  // namespace mvm::wire

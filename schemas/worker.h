@@ -42,6 +42,10 @@ enum class Op : std::uint8_t {
   kSpend,      // snapshot: overwrites the wrapped key, so that nobody wakes of it again
   kRelease,    // jail: its vCPUs run
 };
+[[nodiscard]] constexpr Op op_of(lang::Sign sign) {
+  if (sign == lang::Sign::kAdd) return Op::kMake;
+  return sign == lang::Sign::kRemove ? Op::kUnmake : Op::kMove;
+}
 [[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer; }
 // Whether envelopes may come with it.
 [[nodiscard]] constexpr bool may_open(Op op) { return op == Op::kMake || op == Op::kMove || op == Op::kHandOver; }
@@ -114,6 +118,15 @@ struct Answer {
   std::optional<sealing::PublicKey> offer;  // of kOffer: X25519
   std::optional<Digest> digest;             // of kDump; of a snapshot's kMake: its file's, which is the newest from then on
 };
+
+// What a worker says to a task.
+[[nodiscard]] Answer answer_to(std::uint64_t seq, Status done);
+// The same where some tasks are answered with a digest.
+using Digested = Result<std::optional<Digest>>;
+[[nodiscard]] Digested without_digest(Status done);
+[[nodiscard]] Answer answer_with(std::uint64_t seq, Digested done);
+// To an inventory: items in answers of at most kMaxItems, `more` on all but the last; or one with what failed.
+[[nodiscard]] std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Item>>& items);
 
 // Encoders cut an error's text at its limit and replace what is not printable ASCII by '?'.
 [[nodiscard]] std::vector<std::uint8_t> encode(const Task& task);

@@ -185,6 +185,11 @@ Status write_file(int directory, const std::string& path, std::string_view text)
   return {};
 }
 
+Status sync(int fd, const std::string& on) {
+  if (fsync(fd) == 0) return {};
+  return fail_errno(errno, "sync", on);
+}
+
 Status remove_tree(int directory, const std::string& name) {
   const auto removed = remove_file(directory, name);
   if (!removed) return forward(removed.error());

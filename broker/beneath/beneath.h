@@ -39,6 +39,9 @@ enum class Mounts : std::uint8_t {
 // One write(2), as the kernel's files want it. Never creates.
 [[nodiscard]] Status write_file(int directory, const std::string& path, std::string_view text);
 
+// fsync(2); `on` is what an error names.
+[[nodiscard]] Status sync(int fd, const std::string& on);
+
 // Removes `name` and all below it, of whatever kind, however deep; what is not there is success. Follows no symlink, leaves
 // mounts alone (EBUSY), and holds at most kMaxOpenLevels descriptors: what lies deeper is moved up first.
 inline constexpr std::size_t kMaxOpenLevels = 16;

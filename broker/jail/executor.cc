@@ -60,54 +60,26 @@ Status Executor::watch_all() {
 }
 
 void Executor::run(const wire::Task& task, const Answerer& answer) {
-  wire::Answer reply;
-  reply.seq = task.seq;
-  if (task.op != wire::Op::kInventory) {
-    const auto done = change(task);
-    reply.ok = done.has_value();
-    if (done) reply.digest = *done;
-    else reply.error = done.error();
-    answer(reply);
-    return;
-  }
-  auto items = inventory();
-  reply.ok = items.has_value();
-  if (!items) reply.error = items.error();
-  for (std::size_t at = 0; items && items->size() - at > wire::kMaxItems; at += wire::kMaxItems) {
-    reply.more = true;
-    const auto first = items->begin() + static_cast<std::ptrdiff_t>(at);
-    reply.items.assign(first, first + static_cast<std::ptrdiff_t>(wire::kMaxItems));
-    answer(reply);
-  }
-  reply.more = false;
-  reply.items.clear();
-  if (items) {
-    const std::size_t last = items->empty() ? 0 : (items->size() - 1) / wire::kMaxItems * wire::kMaxItems;
-    reply.items.assign(items->begin() + static_cast<std::ptrdiff_t>(last), items->end());
-  }
-  answer(reply);
+  if (task.op != wire::Op::kInventory) return answer(wire::answer_with(task.seq, change(task)));
+  for (const wire::Answer& page : wire::pages(task.seq, inventory())) answer(page);
 }
 
-Result<std::optional<Digest>> Executor::change(const wire::Task& task) {
-  const auto nothing = [](Status done) -> Result<std::optional<Digest>> {
-    if (!done) return forward(done.error());
-    return std::optional<Digest>();
-  };
+wire::Digested Executor::change(const wire::Task& task) {
   const bool jail = task.statement.word == lang::Word::kJail, snapshot = task.statement.word == lang::Word::kSnapshot;
   const Subject& instance = task.statement.subject;
   if (instance.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
-  if (snapshot && task.op == wire::Op::kClear) return nothing(microvms_.clear(instance));
+  if (snapshot && task.op == wire::Op::kClear) return wire::without_digest(microvms_.clear(instance));
   if (snapshot && task.op == wire::Op::kDump) {
     const auto vmm = microvms_.dump(instance, task.asleep.mem);
     if (!vmm) return forward(vmm.error());
     return *vmm;
   }
   if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");
-  if (task.op == wire::Op::kMake) return nothing(make(task));
-  if (task.op == wire::Op::kUnmake) return nothing(unmake(task));
+  if (task.op == wire::Op::kMake) return wire::without_digest(make(task));
+  if (task.op == wire::Op::kUnmake) return wire::without_digest(unmake(task));
   if (!jail) return fail(Errc::kUnsupported, "move a cgroup");
-  if (task.op == wire::Op::kMove) return nothing(microvms_.move(task.statement));
-  if (task.op == wire::Op::kRelease) return nothing(microvms_.release(task.statement));
+  if (task.op == wire::Op::kMove) return wire::without_digest(microvms_.move(task.statement));
+  if (task.op == wire::Op::kRelease) return wire::without_digest(microvms_.release(task.statement));
   return fail(Errc::kUnsupported, "run an unknown operation");
 }
 

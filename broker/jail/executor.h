@@ -45,7 +45,7 @@ class Executor {
   Executor(Host host, MemoryDirectories memory, std::string io_device, Watch watch, Wakes wakes);
   [[nodiscard]] Status settle_all();
   [[nodiscard]] Status watch_all();
-  [[nodiscard]] Result<std::optional<Digest>> change(const wire::Task& task);
+  [[nodiscard]] wire::Digested change(const wire::Task& task);
   [[nodiscard]] Status make(const wire::Task& task);
   [[nodiscard]] Status unmake(const wire::Task& task);
   [[nodiscard]] Result<std::vector<wire::Item>> inventory();

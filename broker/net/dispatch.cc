@@ -11,14 +11,6 @@
 namespace mvm::net {
 namespace {
 
-wire::Answer answer(std::uint64_t seq, Status status) {
-  wire::Answer made;
-  made.seq = seq;
-  made.ok = status.has_value();
-  if (!status) made.error = std::move(status.error());
-  return made;
-}
-
 template <class Checked>
 Status checked_then(const wire::Task& task, Kernel& kernel, Status (*run)(Kernel&, const Checked&)) {
   const Result<Checked> checked = Checked::from(task);
@@ -74,7 +66,7 @@ std::vector<wire::Answer> remove_all(Kernel& kernel, std::span<const wire::Task>
   for (std::size_t i = 0; i < removals.size(); ++i) gone[places[i]] = removals[i].gone;
   std::vector<wire::Answer> answers;
   for (std::size_t i = 0; i < tasks.size(); ++i)
-    answers.push_back(answer(tasks[i].seq, gone[i] ? Status{} : unmake(kernel, tasks[i])));
+    answers.push_back(wire::answer_to(tasks[i].seq, gone[i] ? Status{} : unmake(kernel, tasks[i])));
   return answers;
 }
 
@@ -119,7 +111,7 @@ void make_phase(Kernel& kernel, std::span<const wire::Task> tasks, int phase, st
   if (makings.size() > 1) make_together(kernel, std::span(makings));
   for (std::size_t i = 0; i < makings.size(); ++i) made[places[i]] = makings[i].made;
   for (std::size_t i = 0; i < tasks.size(); ++i)
-    if (phase_of(tasks[i]) == phase) answers[i] = answer(tasks[i].seq, made[i] ? Status{} : make(kernel, tasks[i]));
+    if (phase_of(tasks[i]) == phase) answers[i] = wire::answer_to(tasks[i].seq, made[i] ? Status{} : make(kernel, tasks[i]));
 }
 
 std::vector<wire::Answer> make_all(Kernel& kernel, std::span<const wire::Task> tasks) {
@@ -146,32 +138,16 @@ std::vector<wire::Answer> dispatch_all(Kernel& kernel, const std::vector<wire::T
   return answers;
 }
 
-std::vector<wire::Answer> pages(std::uint64_t seq, const std::vector<wire::Item>& items) {
-  std::vector<wire::Answer> answers;
-  std::size_t at = 0;
-  do {
-    const std::size_t count = std::min(items.size() - at, wire::kMaxItems);
-    wire::Answer page = answer(seq, {});
-    page.items.assign(items.begin() + static_cast<std::ptrdiff_t>(at), items.begin() + static_cast<std::ptrdiff_t>(at + count));
-    at += count;
-    page.more = at < items.size();
-    answers.push_back(std::move(page));
-  } while (at < items.size());
-  return answers;
-}
-
 std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task) {
   switch (task.op) {
-    case wire::Op::kMake: return {answer(task.seq, make(kernel, task))};
-    case wire::Op::kUnmake: return {answer(task.seq, unmake(kernel, task))};
+    case wire::Op::kMake: return {wire::answer_to(task.seq, make(kernel, task))};
+    case wire::Op::kUnmake: return {wire::answer_to(task.seq, unmake(kernel, task))};
     case wire::Op::kInventory: break;
-    default: return {answer(task.seq, fail(Errc::kUnsupported, "do", "what the net worker does not"))};
+    default: return {wire::answer_to(task.seq, fail(Errc::kUnsupported, "do", "what the net worker does not"))};
   }
   const Result<CheckedInventory> wanted = CheckedInventory::from(task);
-  if (!wanted) return {answer(task.seq, forward(wanted.error()))};
-  const Result<std::vector<wire::Item>> items = inventory(kernel, *wanted);
-  if (!items) return {answer(task.seq, forward(items.error()))};
-  return pages(task.seq, *items);
+  if (!wanted) return {wire::answer_to(task.seq, forward(wanted.error()))};
+  return wire::pages(task.seq, inventory(kernel, *wanted));
 }
 
 }  // namespace mvm::net

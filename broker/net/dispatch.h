@@ -16,7 +16,4 @@ namespace mvm::net {
 // made together (making.h) and removed together (removal.h).
 [[nodiscard]] std::vector<wire::Answer> dispatch_all(Kernel& kernel, const std::vector<wire::Task>& tasks);
 
-// Items in answers of at most kMaxItems.
-[[nodiscard]] std::vector<wire::Answer> pages(std::uint64_t seq, const std::vector<wire::Item>& items);
-
 }  // namespace mvm::net

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <optional>
 
+#include "base/descriptors.h"
+
 namespace mvm::pages {
 namespace {
 
@@ -113,17 +115,8 @@ Status check(const Mappings& mappings, const Shape& shape) {
   return {};
 }
 
-// The descriptors of a message, all of them owned from here on.
 Result<Fd> only_descriptor(msghdr& message) {
-  std::vector<Fd> fds;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
-      fds.emplace_back(fd);
-    }
-  }
+  std::vector<Fd> fds = descriptors_in(message);
   if (fds.size() != 1 || (message.msg_flags & MSG_CTRUNC) != 0) return fail(Errc::kDenied, "read a hand-over", "not one descriptor");
   return std::move(fds.front());
 }

@@ -164,56 +164,31 @@ Status hand_over(const Host& host, const wire::Task& task) {
   return send_hand_over(host.link.get(), {task.statement.subject, jail.boot_digest, header->fits.vmm, std::move(channel->ours), std::move(channel->theirs), *std::move(file), *std::move(state)});
 }
 
-Result<std::optional<Digest>> change(const Host& host, const wire::Task& task) {
-  const auto nothing = [](Status done) -> Result<std::optional<Digest>> {
-    if (!done) return forward(done.error());
-    return std::optional<Digest>();
-  };
+wire::Digested change(const Host& host, const wire::Task& task) {
   if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
-  if (task.op == wire::Op::kHandOver) return nothing(hand_over(host, task));
-  if (task.op == wire::Op::kSpend) return nothing(host.files.spend(task.statement.subject));
+  if (task.op == wire::Op::kHandOver) return wire::without_digest(hand_over(host, task));
+  if (task.op == wire::Op::kSpend) return wire::without_digest(host.files.spend(task.statement.subject));
   if (task.statement.word != Word::kSnapshot) return fail(Errc::kUnsupported, "run a statement that is not the snapshot worker's");
-  if (task.op == wire::Op::kUnmake) return nothing(host.files.destroy(task.statement.subject));
+  if (task.op == wire::Op::kUnmake) return wire::without_digest(host.files.destroy(task.statement.subject));
   if (task.op != wire::Op::kMake) return fail(Errc::kUnsupported, "do to a snapshot what is not done to one");
   const auto digest = make(host, task);
   if (!digest) return forward(digest.error());
   return *digest;
 }
 
-std::vector<wire::Answer> inventory(const Host& host, std::uint64_t seq) {
+Result<std::vector<wire::Item>> inventory(const Host& host) {
   const auto found = host.files.list();
-  wire::Answer page;
-  page.seq = seq;
-  page.ok = found.has_value();
-  if (!found) {
-    page.error = found.error();
-    return {page};
-  }
-  std::vector<wire::Answer> pages;
-  for (const FoundSnapshot& each : *found) {
-    if (page.items.size() == wire::kMaxItems) {
-      page.more = true;
-      pages.push_back(page);
-      page.items.clear();
-    }
-    page.items.push_back({.word = Word::kSnapshot, .subject = each.instance, .alive = each.good == Good::kYes});
-  }
-  page.more = false;
-  pages.push_back(std::move(page));
-  return pages;
+  if (!found) return forward(found.error());
+  std::vector<wire::Item> items;
+  for (const FoundSnapshot& each : *found) items.push_back({.word = Word::kSnapshot, .subject = each.instance, .alive = each.good == Good::kYes});
+  return items;
 }
 
 }  // namespace
 
 std::vector<wire::Answer> dispatch(Host& host, const wire::Task& task) {
-  if (task.op == wire::Op::kInventory) return inventory(host, task.seq);
-  auto done = change(host, task);
-  wire::Answer answer;
-  answer.seq = task.seq;
-  answer.ok = done.has_value();
-  if (done) answer.digest = *done;
-  else answer.error = std::move(done.error());
-  return {std::move(answer)};
+  if (task.op == wire::Op::kInventory) return wire::pages(task.seq, inventory(host));
+  return {wire::answer_with(task.seq, change(host, task))};
 }
 
 }  // namespace mvm::snapshot

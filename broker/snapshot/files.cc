@@ -11,6 +11,7 @@
 
 #include "base/derived.h"
 #include "broker/beneath/beneath.h"
+#include "broker/beneath/pools.h"
 #include "snapshot-file/header.h"
 
 namespace mvm::snapshot {
@@ -19,14 +20,7 @@ namespace {
 constexpr std::string_view kWholeSuffix = ".snap", kBegunSuffix = ".new";
 constexpr std::size_t kWrappedAt = snapshot_file::kHeaderBytes - snapshot_file::kWrappedBytes;
 
-std::vector<std::string> above(const Subject& instance) { return {std::string(instance.tenant.view()), std::string(instance.pool.view())}; }
-
 std::string file_name(const Subject& instance, std::string_view suffix) { return to_string(instance.instance) + std::string(suffix); }
-
-Status sync(int fd, const std::string& on) {
-  if (fsync(fd) == 0) return {};
-  return fail_errno(errno, "sync", on);
-}
 
 enum class Kind : std::uint8_t { kDirectory, kFile };
 
@@ -113,7 +107,7 @@ std::optional<InstanceId> id_of(std::string_view name, std::string_view suffix) 
 }  // namespace
 
 Result<Fd> Files::begin(const Subject& instance) const {
-  const auto names = above(instance);
+  const auto names = directories_of(instance);
   const auto pool = make_directories(directory_.get(), names);
   if (!pool) return forward(pool.error());
   if (auto old = open_file(pool->get(), file_name(instance, kWholeSuffix), O_RDONLY); old || old.error().code != Errc::kNotFound) {
@@ -139,7 +133,7 @@ void Files::give_up(const Subject& instance) const {
   const auto pool = open_pool(directory_.get(), instance);
   if (!pool) return;
   (void)remove(pool->get(), file_name(instance, kBegunSuffix));
-  prune(directory_.get(), above(instance));
+  prune(directory_.get(), directories_of(instance));
 }
 
 Result<Fd> Files::open(const Subject& instance) const {
@@ -166,36 +160,22 @@ Status Files::destroy(const Subject& instance) const {
   for (const std::string_view suffix : {kWholeSuffix, kBegunSuffix}) {
     if (auto gone = remove(pool->get(), file_name(instance, suffix)); !gone) return gone;
   }
-  prune(directory_.get(), above(instance));
+  prune(directory_.get(), directories_of(instance));
   return sync(directory_.get(), "snapshots");
 }
 
 Result<std::vector<FoundSnapshot>> Files::list() const {
   std::vector<FoundSnapshot> found;
-  const auto tenants = names_in(directory_.get());
-  if (!tenants) return forward(tenants.error());
-  for (const std::string& tenant_name : *tenants) {
-    const auto tenant = Name::from(tenant_name);
-    if (!tenant) continue;
-    const auto below = open_directory(directory_.get(), tenant_name);
-    if (!below) return forward(below.error());
-    const auto pools = names_in(below->get());
-    if (!pools) return forward(pools.error());
-    for (const std::string& pool_name : *pools) {
-      const auto pool = Name::from(pool_name);
-      if (!pool) continue;
-      const auto files = open_directory(below->get(), pool_name);
-      if (!files) return forward(files.error());
-      const auto names = names_in(files->get());
-      if (!names) return forward(names.error());
-      for (const std::string& name : *names) {
-        const auto whole = id_of(name, kWholeSuffix), begun = id_of(name, kBegunSuffix);
-        if (!whole && !begun) continue;
-        const auto file = whole ? open_file(files->get(), name, O_RDONLY) : Result<Fd>(fail(Errc::kNotFound, name));
-        found.push_back({instance_subject(*tenant, *pool, whole ? *whole : *begun), file ? state_of(file->get()) : Good::kNo});
-      }
+  const auto looked = for_each_pool(directory_.get(), open_directory, [&](const PoolFiles& files) -> Status {
+    for (const std::string& name : files.names) {
+      const auto whole = id_of(name, kWholeSuffix), begun = id_of(name, kBegunSuffix);
+      if (!whole && !begun) continue;
+      const auto file = whole ? open_file(files.directory, name, O_RDONLY) : Result<Fd>(fail(Errc::kNotFound, name));
+      found.push_back({instance_subject(files.tenant, files.pool, whole ? *whole : *begun), file ? state_of(file->get()) : Good::kNo});
     }
-  }
+    return {};
+  });
+  if (!looked) return forward(looked.error());
   return found;
 }
 

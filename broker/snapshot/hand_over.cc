@@ -7,6 +7,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/descriptors.h"
+
 namespace mvm::snapshot {
 namespace {
 
@@ -33,22 +35,6 @@ std::array<char, kMaxName> padded(const Name& name) {
   std::array<char, kMaxName> out;
   std::memcpy(out.data(), name.padded().data(), out.size());
   return out;
-}
-
-// Whatever came, so that none of it stays open.
-std::array<Fd, kDescriptors> descriptors_in(msghdr& message, std::size_t& count) {
-  std::array<Fd, kDescriptors> found;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t at = CMSG_LEN(0); at < header->cmsg_len; at += sizeof(int)) {
-      int fd = -1;
-      std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
-      Fd held(fd);
-      if (count < kDescriptors) found[count] = std::move(held);
-      ++count;
-    }
-  }
-  return found;
 }
 
 }  // namespace
@@ -89,10 +75,9 @@ Result<HandOver> receive_hand_over(int link) {
   } while (got < 0 && saved == EINTR);
   if (got < 0 && (saved == EAGAIN || saved == EWOULDBLOCK)) return fail(Errc::kNotFound, "find a snapshot that was handed over");
   if (got < 0) return fail_errno(saved, "take a snapshot that is handed over");
-  std::size_t count = 0;
-  auto fds = descriptors_in(message, count);
+  std::vector<Fd> fds = descriptors_in(message);
   if (got == 0) return fail(Errc::kClosed, "take a snapshot that is handed over");
-  const bool whole = got == static_cast<ssize_t>(sizeof wire) && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && count == kDescriptors;
+  const bool whole = got == static_cast<ssize_t>(sizeof wire) && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && fds.size() == kDescriptors;
   const auto tenant = name_of(wire.tenant), pool = name_of(wire.pool);
   if (!whole || wire.magic != kMagic || wire.zero != 0 || !tenant || !pool) return fail(Errc::kMalformed, "take a snapshot that is handed over");
   return HandOver{instance_subject(*tenant, *pool, InstanceId{wire.instance}), wire.line, wire.vmm, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), std::move(fds[3])};

@@ -1,69 +1,20 @@
 #include "broker/snapshot/worker.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/socket.h>
 #include <sysexits.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <locale>
 #include <memory>
 
 #include "broker/beneath/beneath.h"
 #include "broker/sandbox/enter.h"
+#include "broker/worker/alone.h"
+#include "broker/worker/channel.h"
 #include "snapshot-file/crypto.h"
 
 namespace mvm::snapshot {
 namespace {
-
-Result<std::vector<std::uint8_t>> receive_packet() {
-  std::vector<std::uint8_t> packet(wire::kMaxPacket + 1);  // one more, to see that a packet is too long
-  ssize_t size = 0;
-  int saved = 0;
-  do {
-    size = recv(wire::kChannelFd, packet.data(), packet.size(), 0);
-    saved = errno;
-  } while (size < 0 && saved == EINTR);
-  if (size < 0) return fail_errno(saved, "read a task");
-  if (size == 0) return fail(Errc::kClosed, "read a task");
-  if (static_cast<std::size_t>(size) > wire::kMaxPacket) return fail(Errc::kLimit, "read a task");
-  packet.resize(static_cast<std::size_t>(size));
-  return packet;
-}
-
-Status send_packet(const std::vector<std::uint8_t>& packet) {
-  const ssize_t size = send(wire::kChannelFd, packet.data(), packet.size(), MSG_NOSIGNAL);
-  const int saved = errno;
-  if (size < 0) return fail_errno(saved, "send an answer");
-  return {};
-}
-
-// Until the supervisor goes away or says what is no task: nothing of that is repaired.
-Status serve(Host& host) {
-  while (true) {
-    const auto packet = receive_packet();
-    if (!packet) return packet.error().code == Errc::kClosed ? Status{} : forward(packet.error());
-    const auto task = wire::decode_task(*packet);
-    if (!task) return forward(task.error());
-    for (const wire::Answer& answer : dispatch(host, *task)) {
-      if (auto sent = send_packet(wire::encode(answer)); !sent) return sent;
-    }
-  }
-}
-
-Status be_alone(int snapshots) {
-  constexpr int kTries = 500;
-  constexpr useconds_t kPause = 20'000;
-  for (int i = 0; i < kTries; ++i) {
-    if (flock(snapshots, LOCK_EX | LOCK_NB) == 0) return {};
-    const int saved = errno;
-    if (saved != EWOULDBLOCK && saved != EINTR) return fail_errno(saved, "lock the snapshots");
-    usleep(kPause);
-  }
-  return fail(Errc::kBusy, "be the only one that has the snapshots: another snapshot worker does not end");
-}
 
 int report(const Error& error) {
   std::fprintf(stderr, "mvm-snapshot: %s\n", error.message().c_str());
@@ -93,7 +44,7 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   auto memory = open_absolute(arguments[1], O_PATH | O_DIRECTORY);  // it may look into it by names that it knows
   if (!snapshots || !memory) return report(!snapshots ? snapshots.error() : memory.error());
   // One whose hostd was killed still ends what it does; until it has, another must neither look nor touch.
-  if (auto alone = be_alone(snapshots->get()); !alone) return report(alone.error());
+  if (auto alone = worker::be_alone(snapshots->get(), "snapshots"); !alone) return report(alone.error());
   auto arena = SecretArena::make();
   if (!arena) return report(arena.error());
   auto key_of = make_key_of(*arena);
@@ -107,7 +58,7 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   const sandbox::Place places[] = {{"$snapshots", snapshots->get()}, {"$memory", memory->get()}};
   sandbox::enter_or_exit(grants, places);
   Host host{Files(*std::move(snapshots)), *std::move(memory), Fd(kLinkFd), *fits, *std::move(arena), *std::move(key_of)};
-  const auto served = serve(host);
+  const auto served = worker::serve([&](const wire::Task& task) { return dispatch(host, task); });
   return served ? EX_OK : report(served.error());
 }
 

@@ -82,36 +82,14 @@ Result<Items> inventory(const Host& host) {
   return items;
 }
 
-wire::Answer answer(std::uint64_t seq, Status status) {
-  wire::Answer made;
-  made.seq = seq;
-  made.ok = status.has_value();
-  if (!status) made.error = std::move(status.error());
-  return made;
-}
-
 }  // namespace
 
 std::vector<wire::Answer> dispatch(Host& host, const wire::Task& task) {
-  if (task.op == wire::Op::kOffer) {
-    wire::Answer offer = answer(task.seq, {});
-    offer.offer = host.session.public_key();
-    return {std::move(offer)};
-  }
-  if (task.op != wire::Op::kInventory) return {answer(task.seq, change(host, task))};
-  const auto items = inventory(host);
-  if (!items) return {answer(task.seq, forward(items.error()))};
-  std::vector<wire::Answer> pages;
-  std::size_t at = 0;
-  do {
-    wire::Answer page = answer(task.seq, {});
-    const std::size_t end = std::min(items->size(), at + wire::kMaxItems);
-    page.items.assign(items->begin() + static_cast<std::ptrdiff_t>(at), items->begin() + static_cast<std::ptrdiff_t>(end));
-    page.more = end < items->size();
-    pages.push_back(std::move(page));
-    at = end;
-  } while (at < items->size());
-  return pages;
+  if (task.op == wire::Op::kInventory) return wire::pages(task.seq, inventory(host));
+  if (task.op != wire::Op::kOffer) return {wire::answer_to(task.seq, change(host, task))};
+  wire::Answer offer = wire::answer_to(task.seq, {});
+  offer.offer = host.session.public_key();
+  return {std::move(offer)};
 }
 
 }  // namespace mvm::storage

@@ -14,6 +14,7 @@
 
 #include "base/derived.h"
 #include "broker/beneath/beneath.h"
+#include "broker/beneath/pools.h"
 #include "broker/storage/luks.h"
 
 namespace mvm::storage {
@@ -22,19 +23,10 @@ namespace {
 constexpr std::uint64_t kMib = 1 << 20;
 constexpr std::string_view kOpenedSuffix = ".luks", kFreshSuffix = ".new";
 
-std::vector<std::string> above(const Subject& instance) {
-  return {std::string(instance.tenant.view()), std::string(instance.pool.view())};
-}
-
 std::string file_name(const Subject& instance, std::uint32_t version, Use use) {
   return to_string(instance.instance) + "." + std::to_string(version) + std::string(use == Use::kOpened ? kOpenedSuffix : kFreshSuffix);
 }
 std::string file_name(const FoundVolume& volume) { return file_name(volume.instance, volume.key_version, volume.use); }
-
-Status sync(int fd, const std::string& on) {
-  if (fsync(fd) == 0) return {};
-  return fail_errno(errno, "sync", on);
-}
 
 // An entry outlives a power cut when its directory is synced; so does a directory that was made for it.
 Status sync_directories(int root, const Subject& instance) {
@@ -161,7 +153,7 @@ Result<std::uint64_t> data_mib(int file) {
 }
 
 Status Volumes::format(const Subject& instance, std::uint64_t mib, const VersionedKey& key) const {
-  const auto names = above(instance);
+  const auto names = directories_of(instance);
   const auto pool = make_directories(directory_.get(), names);
   if (!pool) return forward(pool.error());
   const std::string name = file_name(instance, key.version, Use::kNever);
@@ -229,7 +221,7 @@ Status Volumes::mark_opened(const Subject& instance) const {
 Status Volumes::destroy(const Subject& instance) const {
   const auto pool = open_pool(directory_.get(), instance);
   if (!pool && pool.error().code == Errc::kNotFound) {
-    prune(directory_.get(), above(instance));
+    prune(directory_.get(), directories_of(instance));
     return {};
   }
   if (!pool) return forward(pool.error());
@@ -238,33 +230,20 @@ Status Volumes::destroy(const Subject& instance) const {
   for (const FoundVolume& each : *found) {
     if (auto gone = remove(pool->get(), file_name(each)); !gone) return gone;
   }
-  prune(directory_.get(), above(instance));
+  prune(directory_.get(), directories_of(instance));
   return sync(directory_.get(), "volumes");
 }
 
 Result<std::vector<FoundVolume>> Volumes::list() const {
   std::vector<FoundVolume> found;
-  const auto tenants = names_in(directory_.get());
-  if (!tenants) return forward(tenants.error());
-  for (const std::string& tenant_name : *tenants) {
-    const auto tenant = Name::from(tenant_name);
-    if (!tenant) continue;
-    const auto below = open_beneath(directory_.get(), tenant_name, O_RDONLY | O_DIRECTORY);
-    if (!below) return forward(below.error());
-    const auto pools = names_in(below->get());
-    if (!pools) return forward(pools.error());
-    for (const std::string& pool_name : *pools) {
-      const auto pool = Name::from(pool_name);
-      if (!pool) continue;
-      const auto files = open_beneath(below->get(), pool_name, O_RDONLY | O_DIRECTORY);
-      if (!files) return forward(files.error());
-      const auto names = names_in(files->get());
-      if (!names) return forward(names.error());
-      for (const std::string& name : *names) {
-        if (const auto volume = read_name(*tenant, *pool, name)) found.push_back(*volume);
-      }
+  const auto open = [](int above, const std::string& name) { return open_beneath(above, name, O_RDONLY | O_DIRECTORY); };
+  const auto looked = for_each_pool(directory_.get(), open, [&](const PoolFiles& files) -> Status {
+    for (const std::string& name : files.names) {
+      if (const auto volume = read_name(files.tenant, files.pool, name)) found.push_back(*volume);
     }
-  }
+    return {};
+  });
+  if (!looked) return forward(looked.error());
   return found;
 }
 

@@ -72,7 +72,7 @@ Status Execution::send_step(InFlight what, wire::Asleep asleep) {
   const Statement& statement = at(what.index);
   auto task = task_of(statement, host_.state, host_.policy);
   if (!task) return step_failed(std::move(what), task.error());
-  const Step& step = steps_of(statement)[what.step];
+  const Step step = steps_of(statement)[what.step];
   task->op = step.op;
   task->asleep = asleep;
   if (wire::may_open(step.op) && step.worker != lang::Worker::kJail) {

@@ -7,15 +7,6 @@ namespace mvm::supervisor {
 using lang::Statement;
 using lang::Word;
 
-namespace {
-
-wire::Op op_of(lang::Sign sign) {
-  if (sign == lang::Sign::kAdd) return wire::Op::kMake;
-  return sign == lang::Sign::kRemove ? wire::Op::kUnmake : wire::Op::kMove;
-}
-
-}  // namespace
-
 NodePolicy read_node_policy(lang::Document policy) {
   NodePolicy out;
   for (const Statement& line : policy.statements) {
@@ -40,7 +31,7 @@ wire::Task inventory_task(const NodePolicy& policy) {
 
 Result<wire::Task> task_of(const Statement& statement, const HostState& state, const NodePolicy& policy) {
   wire::Task task;
-  task.op = op_of(statement.sign);
+  task.op = wire::op_of(statement.sign);
   task.statement = statement;
   task.place.cidr = policy.cidr;
   task.place.generation = state.header.generation;

@@ -2,7 +2,7 @@
 // the snapshot worker, which has the keys. Pure. Proven by: tests/supervisor/steps_test.cc.
 #pragma once
 
-#include <span>
+#include <vector>
 
 #include "policy-lang/statement.h"
 #include "schemas/worker.h"
@@ -24,6 +24,6 @@ struct Step {
 
 // More than one for `+ snapshot` (its memory is written, sealed and synced, cleared away) and for a jail that boots from one (checked and handed over,
 // loaded, the key overwritten, and only then let run: so nobody can wake of it twice, whoever dies when).
-[[nodiscard]] std::span<const Step> steps_of(const lang::Statement& statement);
+[[nodiscard]] std::vector<Step> steps_of(const lang::Statement& statement);
 
 }  // namespace mvm::supervisor

@@ -132,19 +132,5 @@ TEST(CheckedRemoval, TakesTheLongestNameAndNotALongerOne) {
   EXPECT_EQ(Errc::kDenied, refused<CheckedRemoval>(task));
 }
 
-TEST(Pages, HoldAsManyItemsAsAnAnswerMayAndSayThatMoreFollow) {
-  for (const std::size_t count : {0UL, 1UL, wire::kMaxItems, wire::kMaxItems + 1, 2 * wire::kMaxItems + 1}) {
-    const auto answers = pages(9, std::vector<wire::Item>(count));
-    std::size_t items = 0;
-    for (const wire::Answer& answer : answers) {
-      EXPECT_LE(answer.items.size(), wire::kMaxItems);
-      EXPECT_EQ(&answer != &answers.back(), answer.more);
-      EXPECT_EQ(9U, answer.seq);
-      items += answer.items.size();
-    }
-    EXPECT_EQ(count, items);
-  }
-}
-
 }  // namespace
 }  // namespace mvm::net

@@ -286,5 +286,19 @@ TEST(WorkerMessages, AreRefusedCutAnywhereOversizedOrUnderAnothersName) {
   EXPECT_FALSE(decode_task(padded));
 }
 
+TEST(Pages, HoldAsManyItemsAsAnAnswerMayAndSayThatMoreFollow) {
+  for (const std::size_t count : {0UL, 1UL, kMaxItems, kMaxItems + 1, 2 * kMaxItems + 1}) {
+    const auto answers = pages(9, std::vector<Item>(count));
+    std::size_t items = 0;
+    for (const Answer& answer : answers) {
+      EXPECT_LE(answer.items.size(), kMaxItems);
+      EXPECT_EQ(&answer != &answers.back(), answer.more);
+      EXPECT_EQ(9U, answer.seq);
+      items += answer.items.size();
+    }
+    EXPECT_EQ(count, items);
+  }
+}
+
 }  // namespace
 }  // namespace mvm::wire
