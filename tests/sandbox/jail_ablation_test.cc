@@ -9,11 +9,14 @@
 #include "schemas/worker.h"
 #include "tests/jail/sleep_fixture.h"
 #include "tests/sandbox/ablation.h"
+#include "tests/sandbox/ask.h"
 
 namespace mvm::jail {
 namespace {
 
 using wire::Op;
+
+constexpr int kPatienceMs = 20'000;
 
 class Host : public SleepFixture {
  public:
@@ -44,26 +47,8 @@ class Host : public SleepFixture {
     return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody"});
   }
 
-  static std::optional<wire::Answer> received(const sandbox::Worker& worker) {
-    pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
-    std::vector<std::uint8_t> answer(wire::kMaxPacket);
-    if (::poll(&waited, 1, 20'000) != 1) return std::nullopt;
-    const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
-    if (got <= 0) return std::nullopt;
-    auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
-    if (!decoded) return std::nullopt;
-    return *decoded;
-  }
-
-  static std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& task) {
-    const auto packet = wire::encode(task);
-    if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
-    return received(worker);
-  }
-
   static bool done(const sandbox::Worker& worker, const wire::Task& task) {
-    const auto answer = asked(worker, task);
-    if (answer && !answer->ok) std::fprintf(stderr, "%s\n", answer->error.message().c_str());
+    const auto answer = test::asked(worker, task, kPatienceMs);
     return answer && answer->ok;
   }
 
@@ -117,7 +102,7 @@ class Host : public SleepFixture {
     std::ofstream(binaries + "/jailer") << "no program";
     fs::permissions(binaries + "/jailer", static_cast<fs::perms>(0555));
     const auto worker = start(lines, binaries);
-    const auto answer = asked(worker, signed_task(Op::kMake, lang::Word::kJail));
+    const auto answer = test::asked(worker, signed_task(Op::kMake, lang::Word::kJail), kPatienceMs);
     test::kill_and_wait(worker);
     return answer && !answer->ok && answer->error.on.find("cannot run the jailer") != std::string::npos;
   }
@@ -126,7 +111,7 @@ class Host : public SleepFixture {
   bool is_seen_to_end(const sandbox::Worker& worker) {
     if (!done(worker, signed_task(Op::kMake, lang::Word::kJail))) return false;
     std::ofstream(anchor_path() + "/cgroup.kill") << "1";
-    const auto event = received(worker);
+    const auto event = test::received(worker, kPatienceMs);
     return event && event->seq == 0 && event->ended == instance_ && done(worker, signed_task(Op::kUnmake, lang::Word::kJail)) &&
            done(worker, signed_task(Op::kUnmake, lang::Word::kCgroup));
   }

@@ -16,28 +16,17 @@
 #include "schemas/worker.h"
 #include "tests/net/net_fixture.h"
 #include "tests/sandbox/ablation.h"
+#include "tests/sandbox/ask.h"
 
 namespace mvm {
 namespace {
 
 using wire::Op;
 
-std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& task) {
-  const auto packet = wire::encode(task);
-  if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
-  pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
-  std::vector<std::uint8_t> answer(wire::kMaxPacket);
-  if (poll(&waited, 1, 10'000) != 1) return std::nullopt;
-  const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
-  if (got <= 0) return std::nullopt;
-  auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
-  if (!decoded) return std::nullopt;
-  return *decoded;
-}
+constexpr int kPatienceMs = 10'000;
 
 bool done(const sandbox::Worker& worker, const wire::Task& task) {
-  const auto answer = asked(worker, task);
-  if (answer && !answer->ok) std::fprintf(stderr, "%s\n", answer->error.message().c_str());
+  const auto answer = test::asked(worker, task, kPatienceMs);
   return answer && answer->ok;
 }
 
@@ -50,7 +39,7 @@ sandbox::Worker start(const std::vector<seccomp::Line>& lines) {
 bool makes_and_unmakes(const sandbox::Worker& worker) {
   bool ok = done(worker, net::bridge_task(Op::kMake, 3)) && done(worker, net::rule_task(Op::kMake, 3, lang::kEgressListed));
   for (std::uint32_t slot = 3; slot < 8; ++slot) ok = ok && done(worker, net::tap_task(Op::kMake, 3, slot));
-  const auto items = ok ? asked(worker, net::inventory_task()) : std::nullopt;
+  const auto items = ok ? test::asked(worker, net::inventory_task(), kPatienceMs) : std::nullopt;
   ok = items && items->ok && items->items.size() == 7;
   for (std::uint32_t slot = 3; slot < 8; ++slot) ok = ok && done(worker, net::tap_task(Op::kUnmake, 3, slot));
   return ok && done(worker, net::rule_task(Op::kUnmake, 3, lang::kEgressListed)) && done(worker, net::bridge_task(Op::kUnmake, 3));

@@ -12,6 +12,7 @@
 #include "broker/snapshot/worker.h"
 #include "policy-lang/print.h"
 #include "tests/sandbox/ablation.h"
+#include "tests/sandbox/ask.h"
 
 namespace mvm {
 namespace {
@@ -108,21 +109,8 @@ wire::Task wake(Op op, std::uint32_t id, const Digest& file) {
   return made;
 }
 
-std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& what) {
-  const auto packet = wire::encode(what);
-  if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
-  pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
-  std::vector<std::uint8_t> answer(wire::kMaxPacket);
-  if (poll(&waited, 1, 30'000) != 1) return std::nullopt;
-  const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
-  if (got <= 0) return std::nullopt;
-  auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
-  if (decoded && !decoded->ok) std::fprintf(stderr, "%s\n", decoded->error.message().c_str());
-  return decoded ? std::optional(*decoded) : std::nullopt;
-}
-
 bool done(const sandbox::Worker& worker, const wire::Task& what) {
-  const auto answer = asked(worker, what);
+  const auto answer = test::asked(worker, what);
   return answer && answer->ok;
 }
 
@@ -138,12 +126,12 @@ bool lives(const SnapshotHost& host, const sandbox::Worker& worker) {
   std::ofstream(host.pool() + "/i-00000001.new") << std::string(1000, 'x');
   if (chown((host.pool() + "/i-00000001.new").c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
   fs::permissions(host.pool() + "/i-00000001.new", fs::perms(0600));
-  const auto sealed = asked(worker, task(Op::kMake, 1));
+  const auto sealed = test::asked(worker, task(Op::kMake, 1));
   if (!sealed || !sealed->ok || !sealed->digest || !host.freed(1)) return false;
   if (!done(worker, wake(Op::kHandOver, 1, *sealed->digest))) return false;
   const auto handed = host.handed_over();
   if (!handed || handed->instance != instance(1)) return false;
-  const auto found = asked(worker, task(Op::kInventory, 0));
+  const auto found = test::asked(worker, task(Op::kInventory, 0));
   const bool there = found && found->ok && found->items.size() == 1 && found->items[0].alive;
   return there && done(worker, wake(Op::kSpend, 1, *sealed->digest)) && !done(worker, wake(Op::kHandOver, 1, *sealed->digest)) && done(worker, task(Op::kUnmake, 1)) &&
          !fs::exists(host.pool());

@@ -10,6 +10,7 @@
 #include "base/derived.h"
 #include "schemas/worker.h"
 #include "tests/sandbox/ablation.h"
+#include "tests/sandbox/ask.h"
 
 namespace mvm {
 namespace {
@@ -63,22 +64,6 @@ wire::Task task(Op op, lang::Word word, std::uint32_t id) {
   return made;
 }
 
-std::optional<wire::Answer> received(const sandbox::Worker& worker) {
-  pollfd waited{.fd = worker.channel.get(), .events = POLLIN, .revents = 0};
-  std::vector<std::uint8_t> answer(wire::kMaxPacket);
-  if (poll(&waited, 1, 30'000) != 1) return std::nullopt;
-  const ssize_t got = recv(worker.channel.get(), answer.data(), answer.size(), 0);
-  if (got <= 0) return std::nullopt;
-  auto decoded = wire::decode_answer({answer.data(), static_cast<std::size_t>(got)});
-  return decoded ? std::optional(*decoded) : std::nullopt;
-}
-
-std::optional<wire::Answer> asked(const sandbox::Worker& worker, const wire::Task& what) {
-  const auto packet = wire::encode(what);
-  if (send(worker.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
-  return received(worker);
-}
-
 // Volumes that were never opened, so many that an inventory of them needs memory, and pages.
 constexpr std::size_t kMany = 3000;
 void leave_many(const StorageHost& host) {
@@ -94,7 +79,7 @@ void leave_many(const StorageHost& host) {
 
 std::size_t alive_of_all(const sandbox::Worker& worker) {
   std::size_t all = 0, alive = 0;
-  for (auto page = asked(worker, task(Op::kInventory, {}, 0)); page && page->ok; page = received(worker)) {
+  for (auto page = test::asked(worker, task(Op::kInventory, {}, 0)); page && page->ok; page = test::received(worker)) {
     all += page->items.size();
     for (const wire::Item& item : page->items) alive += item.alive;
     if (!page->more) return all == kMany + 5 ? alive : 0;
@@ -103,8 +88,7 @@ std::size_t alive_of_all(const sandbox::Worker& worker) {
 }
 
 bool done(const sandbox::Worker& worker, const wire::Task& what) {
-  const auto answer = asked(worker, what);
-  if (answer && !answer->ok) std::fprintf(stderr, "%s\n", answer->error.message().c_str());
+  const auto answer = test::asked(worker, what);
   return answer && answer->ok;
 }
 
@@ -113,7 +97,7 @@ bool says_who_holds_it(const sandbox::Worker& worker) {
   const std::string name = data_device_name(instance(1));
   const std::string hold = "dmsetup create holder --table \"0 2048 linear $(dmsetup info -c --noheadings -o major,minor --separator : " + name + ") 0\"";
   if (system(hold.c_str()) != 0) return false;
-  const auto answer = asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
+  const auto answer = test::asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
   if (system("dmsetup remove --retry holder") != 0) return false;
   return answer && !answer->ok && answer->error.tried.find("stands on it") != std::string::npos;
 }
@@ -121,7 +105,7 @@ bool says_who_holds_it(const sandbox::Worker& worker) {
 bool says_where_it_is_mounted(const sandbox::Worker& worker) {
   const std::string name = data_device_name(instance(1));
   if (system(("dmsetup mknodes " + name + " && mke2fs -q /dev/mapper/" + name + " && mount /dev/mapper/" + name + " /mnt").c_str()) != 0) return false;
-  const auto answer = asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
+  const auto answer = test::asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
   if (system("umount /mnt") != 0) return false;
   return answer && !answer->ok && answer->error.tried.find("mounted at /mnt") != std::string::npos;
 }
@@ -176,10 +160,10 @@ TEST(StorageWorker, IsAloneWithItsVolumes) {
   ASSERT_EQ(poll(answers, 2, 0), 1) << "one serves, and the other waits";
   auto& serving = answers[0].revents != 0 ? first : second;
   auto& waiting = answers[0].revents != 0 ? second : first;
-  ASSERT_TRUE(received(serving));
+  ASSERT_TRUE(test::received(serving));
   serving.channel.reset();
   EXPECT_EQ(test::ended(serving), EX_OK);
-  EXPECT_TRUE(received(waiting)) << "once the first has ended";
+  EXPECT_TRUE(test::received(waiting)) << "once the first has ended";
   waiting.channel.reset();
   EXPECT_EQ(test::ended(waiting), EX_OK);
 }
