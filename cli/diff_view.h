@@ -1,5 +1,5 @@
 // Two texts side by side, statement by statement, grouped by whom they are about.
-// Pure. Proven by: tests/cli/diff_view_test.cc.
+// Pure. Proven by: tests/cli/texts_test.cc.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
 // Parking: the guest's work stopped, what it wrote on its disks, what it does not need given back, so that a snapshot of it is small and whole.
-// Proven by: tests/guest/park_test.cc, tests/node/guest_test.sh.
+// Proven by: tests/guest/park_test.cc, tests/guest/guest_node_test.cc.
 #pragma once
 
 #include <chrono>

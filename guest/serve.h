@@ -1,6 +1,6 @@
 // The guest's side of the wire: one listener, one host at a time, heartbeats in between.
 // A new connection takes the place of the one before it: of a host that woke us, the old one is dead without our having been told.
-// Proven by: tests/guest/serve_test.cc, and over vsock in tests/node/guest_test.sh.
+// Proven by: tests/guest/serve_test.cc, and over vsock in tests/guest/guest_node_test.cc.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,6 @@
 // After a wake: the guest was somewhere else, for some time, and perhaps another one woke from the same memory. Its random numbers are made new
 // before anything else runs, its clock is stepped, and its generation id says to its work that it is not the one that it was.
-// Proven by: tests/guest/wake_test.cc, tests/node/guest_test.sh.
+// Proven by: tests/guest/wake_test.cc, tests/guest/guest_node_test.cc.
 #pragma once
 
 #include "guest/park.h"

@@ -1,4 +1,4 @@
-// Files of an image, each checked as it is copied. Owns nothing. Proven by: tests/images/import_test.cc.
+// Files of an image, each checked as it is copied. Owns nothing. Proven by: tests/images/store_test.cc.
 #pragma once
 
 #include <cstdint>

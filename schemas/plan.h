@@ -3,7 +3,7 @@
 // print() of it with the text, byte for byte, has checked V1 without trusting who parsed.
 // Channel: SOCK_STREAM socketpair, descriptor 3 of gate. A request is GateRequest and `length` bytes of text; an answer is
 // GateReply and `length` bytes of FlatBuffer. One at a time.
-// Proven by: tests/schemas/plan_test.cc, tests/gate/, fuzz/plan_answer_fuzz.cc.
+// Proven by: tests/gate/, fuzz/plan_answer_fuzz.cc.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // Gives up all that a process was not granted, for good. Owns nothing; touches this process alone.
 // A process calls enter() once, with one thread, when it holds all that it needs and before it reads its first byte of
 // input. An error is fatal: the caller says it on stderr and exits. There is no going on with a privilege kept.
-// Proven by: tests/sandbox/enter_test.cc (each forbidden thing dies or is refused), tests/sandbox/ablation_test.cc.
+// Proven by: tests/sandbox/enter_test.cc (each forbidden thing dies or is refused), and each process's tests/sandbox/*_ablation_test.cc.
 #pragma once
 
 #include <span>

@@ -1,6 +1,6 @@
 // What one process may do, as values. Made when building, from seccomp/<process>.policy, where each line says why; nothing
 // reads a policy file at run time. Pure.
-// Proven by: tests/sandbox/compile_test.cc, and tests/sandbox/ablation_test.cc, which takes each grant away in turn.
+// Proven by: tests/sandbox/compile_test.cc, and each process's tests/sandbox/*_ablation_test.cc, which takes each grant away in turn.
 #pragma once
 
 #include <linux/capability.h>

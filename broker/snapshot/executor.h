@@ -5,7 +5,7 @@
 //   kSpend      the same jail has loaded it: its key goes
 //   kUnmake     the file goes
 // A tenant's key is had for one task, and gone with it.
-// Owns nothing; what it works on is in Host. Proven by: tests/snapshot/executor_kernel_test.cc, tests/node/sleep/.
+// Owns nothing; what it works on is in Host. Proven by: tests/sandbox/snapshot_ablation_test.cc, tests/node/sleep/.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,7 @@
 // The kernel's device-mapper, by its ioctls (linux/dm-ioctl.h) on a control node that is held. No libdevmapper: it would want
 // semaphores, /dev/mapper and a look at half of /proc. udev is told to keep away from what is in our devices: whose bytes they
 // hold is a tenant, and no program of the host's is to read them (DM_UDEV_DISABLE_*, libdevmapper.h).
-// Owns the control node. Needs CAP_SYS_ADMIN. Proven by: tests/storage/device_mapper_node_test.cc.
+// Owns the control node. Needs CAP_SYS_ADMIN. Proven by: tests/storage/open_volumes_node_test.cc, tests/sandbox/storage_ablation_node_test.cc.
 #pragma once
 
 #include <sys/types.h>

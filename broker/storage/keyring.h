@@ -1,5 +1,5 @@
 // A key in the kernel's keyring for as long as a device's table is loaded (keyrings(7), type logon: the kernel alone reads it).
-// Owns it: gone with the object. Proven by: tests/storage/keyring_test.cc.
+// Owns it: gone with the object. Proven by: tests/storage/open_volumes_node_test.cc, tests/sandbox/storage_ablation_node_test.cc.
 #pragma once
 
 #include <cstdint>

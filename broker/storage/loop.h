@@ -1,7 +1,7 @@
 // Loop devices (linux/loop.h): a file as a block device. Each is set to clear itself when its last user closes it, so that one
 // is never left over: until a device stands on it, that user is us, and if we die it is gone.
 // /dev is not ours to look into: the node of a device that is wanted is made for the moment, in a directory of our own.
-// Owns the control node and that directory. Needs CAP_SYS_ADMIN, CAP_MKNOD. Proven by: tests/storage/loop_node_test.cc.
+// Owns the control node and that directory. Needs CAP_SYS_ADMIN, CAP_MKNOD. Proven by: tests/storage/open_volumes_node_test.cc, tests/sandbox/storage_ablation_node_test.cc.
 #pragma once
 
 #include <sys/types.h>

@@ -2,7 +2,7 @@
 // opened with a key of 256 random bits, so its KDF is the least that LUKS2 allows; aes-xts-plain64, 512 bits, sectors of 4 KiB.
 // The library only reads and writes the header. The device is made by device_mapper.h, with the volume's key in the kernel's
 // keyring for as long as that takes, so that nobody reads it back from the device's table.
-// Owns nothing. Proven by: tests/storage/luks_test.cc, and `cryptsetup luksDump` and `open` in tests/node/storage/.
+// Owns nothing. Proven by: tests/storage/volumes_test.cc, and `cryptsetup luksDump` and `open` in tests/node/storage/.
 #pragma once
 
 #include <cstdint>

@@ -114,7 +114,7 @@ std::vector<Packets> Walker::above(const Link& in, const Link& bridge, std::vect
   return evaluator_.run({kNetdev, kIngress, &bridge, nullptr, nullptr, nullptr}, std::move(up));
 }
 
-// To the host's stack by the bridge. Where that waits, one box around them all does for now: each by itself is followed only where
+// To the host's stack by the bridge. Where that waits, one box around them all goes first: each by itself is followed only where
 // something of that box arrives somewhere (settle).
 void Walker::lift(const Link& in, const Link& bridge, const std::vector<Packets>& packets, Source& source) {
   if (source.entered.contains(bridge.index)) return;

@@ -1,4 +1,4 @@
-// What changes this machine (its clock) is tested in the node VM: tests/node/guest_test.sh.
+// What changes this machine (its clock) is tested in the node VM: guest_node_test.cc.
 #include "guest/wake.h"
 
 #include "tests/guest/guest_places.h"
