@@ -157,7 +157,7 @@ Result<Json> seal(const SealFiles& files) {
   if (!label) return forward(label.error());
   const auto envelope = envelope_of(*arena, files, *offer, *label, *plaintext);
   if (!envelope) return forward(envelope.error());
-  const std::string out = files.out + "/" + planner::envelope_name(*label);
+  const std::string out = files.out + "/" + sealing::envelope_name(*label);
   if (auto written = planner::replace_file(out, text_of(*envelope), kPublicMode); !written) return forward(written.error());
   return Json{{"sealed", to_string(*label)}, {"envelope", out}};
 }

@@ -118,7 +118,7 @@ Report step(const AgentConfig& config, const Log& log) {
   if (report.generation < seen) {
     return failed(std::move(report), "the newest projection has generation " + std::to_string(report.generation) + ", the host has seen " + std::to_string(seen));
   }
-  Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed});
+  Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed, config.vault});
   const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr))};
   Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
   report.notes = std::move(compiled.notes);

@@ -21,8 +21,9 @@ struct AgentConfig {
   std::string desired = "/var/lib/mvm-agentd/desired";
   std::string policy = "/etc/mvm/node.policy";
   std::string socket = wire::kBrokerSocket;
-  std::string status = "/run/mvm-agentd/status.json";  // empty: none is written; `offer` lies beside it
+  std::string status = "/run/mvm-agentd/status.json";  // empty: none is written; `offer` and `wanted` lie beside it
   std::string sealed = "/var/lib/mvm-agentd/sealed";   // envelopes (planner/keys.h); empty: there are none
+  std::string vault = "/run/mvm-vault";                // those that mvm-vault sealed; likewise
 };
 
 enum class Outcome : std::uint8_t {

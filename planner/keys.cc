@@ -8,11 +8,6 @@
 
 namespace mvm::planner {
 
-std::string envelope_name(const sealing::Label& label) {
-  const std::string which = label.purpose == sealing::Purpose::kTenantKey ? std::to_string(label.version) : to_hex(label.digest.bytes);
-  return std::string(to_string(label.purpose)) + "." + std::string(label.tenant.view()) + "." + which + "." + std::to_string(label.generation) + ".sealed";
-}
-
 std::optional<Digest> recipient_of(sealing::Bytes offer) {
   const auto read = sealing::read_offer(offer);
   if (!read) return std::nullopt;

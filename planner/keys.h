@@ -1,7 +1,7 @@
 // The envelopes that a plan needs. agentd looks for them by their labels and sends them along; it reads what stands on them and has
 // nothing to open them with (tests/docs/links.py).
 // One interface for whoever seals, the coordinator and what asks a vault alike: envelopes lie in a directory, each in a file that
-// envelope_name() names. Files are opened below such directories by exact names; nothing is listed, no symlink followed, nothing written.
+// sealing::envelope_name() names. Files are opened below such directories by exact names; nothing is listed, no symlink followed, nothing written.
 // Proven by: tests/planner/keys_test.cc; that no key can be read out of an agentd that carries it, by tests/node/storage/key_hunt_test.sh.
 #pragma once
 
@@ -17,9 +17,6 @@
 #include "sealing/offer.h"
 
 namespace mvm::planner {
-
-// "key.acme.1.42.sealed", "secrets.acme.<64 hex digits>.42.sealed": what, whose, which, of which generation.
-[[nodiscard]] std::string envelope_name(const sealing::Label& label);
 
 // To whom hostd's offer says that keys are to be sealed. Nothing where it is none.
 [[nodiscard]] std::optional<Digest> recipient_of(sealing::Bytes offer);

@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,7 +18,9 @@
 #include "broker/sandbox/enter.h"
 #include "planner/agent.h"
 #include "planner/files.h"
+#include "planner/held.h"
 #include "planner/signing.h"
+#include "sealing/wanted.h"
 
 namespace mvm::planner {
 namespace {
@@ -40,9 +40,10 @@ struct Options {
 
 int usage() {
   std::fputs(
-      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--sealed DIR] [--once]\n"
+      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--sealed DIR] [--vault DIR] [--once]\n"
       "Reads signed projections in DIR, and brings this node to the newest. Keys that it needs are sealed to hostd's offer, which it\n"
-      "writes beside the status file, and lie in the directory of --sealed. --status '', --sealed '': there is none.\n"
+      "writes beside the status file, with what it misses, and lie in the directories of --sealed and --vault. --status '', --sealed '', --vault '':\n"
+      "there is none.\n"
       "--once: stop as soon as the node is as wanted (exit 0), or a step fails (1) or is refused (2).\n",
       stderr);
   return EX_USAGE;
@@ -61,36 +62,12 @@ std::optional<Options> parse_options(int argc, char** argv) {
                           : name == "--socket" ? &options.config.socket
                           : name == "--status" ? &options.config.status
                           : name == "--sealed" ? &options.config.sealed
+                          : name == "--vault" ? &options.config.vault
                                                : nullptr;
     if (target == nullptr || i + 1 == argc) return std::nullopt;
     *target = argv[++i];
   }
   return options;
-}
-
-// A directory that a grant speaks of. The grant is for the directory that was opened, whatever has its name later.
-struct Held {
-  std::string_view name;  // "$desired"
-  std::string path;
-  Fd fd;
-};
-
-Result<Held> hold(std::string_view name, std::string path) {
-  Fd fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const int saved = errno;
-  if (!fd.valid()) return fail_errno(saved, "open the directory", path);
-  return Held{name, std::move(path), std::move(fd)};
-}
-
-std::string directory_of(const std::string& file) {
-  const std::string directory = std::filesystem::path(file).parent_path().string();
-  return directory.empty() ? "." : directory;
-}
-
-bool is_still_there(const Held& held) {
-  struct stat opened {}, named {};
-  return fstat(held.fd.get(), &opened) == 0 && stat(held.path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
 }
 
 struct Opened {
@@ -100,7 +77,7 @@ struct Opened {
 
 Result<Opened> open_all(const AgentConfig& config) {
   Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}};
-  for (const std::string& watched : {config.desired, config.sealed}) {
+  for (const std::string& watched : {config.desired, config.sealed, config.vault}) {
     if (watched.empty() || inotify_add_watch(opened.changes.get(), watched.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) >= 0) continue;
     const int saved = errno;
     return fail_errno(saved, "watch", watched);
@@ -108,6 +85,7 @@ Result<Opened> open_all(const AgentConfig& config) {
   std::vector<std::pair<std::string_view, std::string>> wanted = {{"$desired", config.desired}, {"$policy", directory_of(config.policy)}};
   if (!config.status.empty()) wanted.emplace_back("$status", directory_of(config.status));
   if (!config.sealed.empty()) wanted.emplace_back("$sealed", config.sealed);
+  if (!config.vault.empty()) wanted.emplace_back("$vault", config.vault);
   for (auto& [name, path] : wanted) {
     auto held = hold(name, std::move(path));
     if (!held) return forward(held.error());
@@ -118,12 +96,12 @@ Result<Opened> open_all(const AgentConfig& config) {
   return opened;
 }
 
-// An agent without a status file or envelopes has no place for them, and is granted none.
+// An agent without a status file or without envelopes has no place for them, and is granted none.
 void lock_up(const sandbox::Grants& grants, const std::vector<Held>& held) {
   std::vector<sandbox::Place> places;
   for (const Held& each : held) places.push_back({each.name, each.fd.get()});
   std::vector<sandbox::PathGrant> paths(grants.paths.begin(), grants.paths.end());
-  for (const std::string_view optional : {"$status", "$sealed"}) {
+  for (const std::string_view optional : {"$status", "$sealed", "$vault"}) {
     if (std::ranges::find(held, optional, &Held::name) == held.end()) std::erase_if(paths, [&](const auto& grant) { return grant.path == optional; });
   }
   sandbox::Grants mine = grants;
@@ -134,22 +112,36 @@ void lock_up(const sandbox::Grants& grants, const std::vector<Held>& held) {
 // What was last said, so that it is said once.
 struct Told {
   std::string status;
-  std::optional<std::vector<std::uint8_t>> offer;
+  std::optional<std::vector<std::uint8_t>> offer, wanted;
 };
 
-// hostd's offer, for who seals. An agent that cannot ask hostd leaves it: sealed to a start that is over, a key is of no use to anyone.
-void publish_offer(const Report& report, const AgentConfig& config, Told& told) {
-  if (config.status.empty() || !report.has_state || told.offer == report.offer) return;
-  const std::string path = directory_of(config.status) + "/offer";
-  const std::string_view bytes(reinterpret_cast<const char*>(report.offer.data()), report.offer.size());
-  const Status written = bytes.empty() ? remove_file(path) : replace_file(path, bytes, kStatusMode);
+// A file beside the status file; without bytes there is none.
+void publish(const char* name, const std::vector<std::uint8_t>& bytes, const AgentConfig& config, std::optional<std::vector<std::uint8_t>>& told) {
+  if (told == bytes) return;
+  const std::string path = directory_of(config.status) + "/" + name;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const Status written = bytes.empty() ? remove_file(path) : replace_file(path, text, kStatusMode);
   if (!written) return log_line(written.error().message());
-  told.offer = report.offer;
+  told = bytes;
+}
+
+// What is missed, with the offer that it is to be sealed to. Where there is too much of it, the rest is wanted when that has come.
+std::vector<std::uint8_t> wanted_of(const Report& report) {
+  std::vector<sealing::Label> labels(report.missing.begin(), report.missing.end());
+  labels.resize(std::min(labels.size(), sealing::kMaxWantedLabels));
+  return sealing::write_wanted(report.offer, report.generation, labels).value_or(std::vector<std::uint8_t>{});
+}
+
+// For who seals. An agent that cannot ask hostd leaves both as they are: sealed to a start that is over, a key is of no use to anyone.
+void publish_what_is_wanted(const Report& report, const AgentConfig& config, Told& told) {
+  if (config.status.empty() || !report.has_state) return;
+  publish("offer", report.offer, config, told.offer);
+  publish("wanted", wanted_of(report), config, told.wanted);
 }
 
 // Says what is new since the last report, and writes the status file. What could not be written is told again.
 void tell(const Report& report, const AgentConfig& config, Told& told) {
-  publish_offer(report, config, told);
+  publish_what_is_wanted(report, config, told);
   const std::string json = to_json(report);
   if (json == told.status) return;
   told.status = json;

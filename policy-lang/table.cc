@@ -47,6 +47,7 @@ constexpr std::array kPerInstanceFields = {
 constexpr std::array kEncryptFields = {word("data", kYesNo, "volumes must have a key"),
                                        word("snapshots", kYesNo, "snapshots must have a key")};
 constexpr std::array kCoordinatorFields = {digest("key", kPublicKey, "may sign projections for this node")};
+constexpr std::array kSealerFields = {digest("key", kPublicKey, "may seal keys and content to this node, as coordinators may, and sign no projection")};
 constexpr std::array kImageFields = {digest("digest", kDigest, "may run; where no image is listed, any may")};
 constexpr std::array kEgressFields = {subnet("subnet", "may be reached by egress=listed; and by egress=nat, where it is private")};
 constexpr std::array kClosedFields = {subnet("subnet", "is reached by no tenant, whatever else the policy says")};
@@ -133,6 +134,7 @@ constexpr std::array<Row, kWords> kTable = {{
     {.word = kPerInstance, .name = "instance", .in = kOnlyPolicy, .many = false, .fields = kPerInstanceFields},
     {.word = kEncrypt, .name = "encrypt", .in = kOnlyPolicy, .many = false, .fields = kEncryptFields},
     {.word = kCoordinator, .name = "coordinator", .in = kOnlyPolicy, .fields = kCoordinatorFields},
+    {.word = kSealer, .name = "sealer", .in = kOnlyPolicy, .fields = kSealerFields},
     {.word = kImage, .name = "image", .in = kOnlyPolicy, .fields = kImageFields},
     {.word = kEgress, .name = "egress", .in = kOnlyPolicy, .fields = kEgressFields},
     {.word = kClosed, .name = "closed", .in = kOnlyPolicy, .fields = kClosedFields},

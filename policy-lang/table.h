@@ -39,7 +39,7 @@ inline constexpr std::array kKinds = {Kind::kProjection, Kind::kState, Kind::kPl
 // Row order is the order of creation: a state, read from the top, makes each thing after what it stands on.
 enum class Word : std::uint8_t {
   // policy
-  kCidr, kUids, kLimits, kPerInstance, kEncrypt, kCoordinator, kImage, kEgress, kClosed,
+  kCidr, kUids, kLimits, kPerInstance, kEncrypt, kCoordinator, kSealer, kImage, kEgress, kClosed,
   // projection
   kPrune, kTenant, kPool,
   // manifest
@@ -47,7 +47,7 @@ enum class Word : std::uint8_t {
   // primitives
   kBridge, kRule, kCgroup, kVolume, kLuksOpen, kSecrets, kConfig, kTap, kJail, kGuest, kSnapshot,
 };
-inline constexpr std::size_t kWords = 26;
+inline constexpr std::size_t kWords = 27;
 inline constexpr Word kFirstPrimitive = Word::kBridge;
 
 using WordSet = std::uint32_t;

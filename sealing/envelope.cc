@@ -29,6 +29,11 @@ std::string to_string(const Label& label) {
   return is_key(label.purpose) ? what + "/" + std::to_string(label.version) : what + " " + to_string(label.digest);
 }
 
+std::string envelope_name(const Label& label) {
+  const std::string which = is_key(label.purpose) ? std::to_string(label.version) : to_hex(label.digest.bytes);
+  return std::string(to_string(label.purpose)) + "." + std::string(label.tenant.view()) + "." + which + "." + std::to_string(label.generation) + ".sealed";
+}
+
 Status check_label(const Label& label) {
   if (label.node.empty() || label.tenant.empty()) return malformed("no name where there must be one");
   if (label.purpose < Purpose::kTenantKey || label.purpose > Purpose::kConfig) return malformed("a purpose that there is not");

@@ -49,6 +49,8 @@ struct Label {
 };
 // "key acme/1", "secrets acme sha256:..."; what is sealed is not in it.
 [[nodiscard]] std::string to_string(const Label& label);
+// The name of the file that an envelope lies in: "key.acme.1.42.sealed", "secrets.acme.<64 hex digits>.42.sealed".
+[[nodiscard]] std::string envelope_name(const Label& label);
 // kMalformed where it is none that an envelope may carry.
 [[nodiscard]] Status check_label(const Label& label);
 

@@ -114,7 +114,7 @@ Status enter(const Grants& grants, std::span<const Place> places) {
   umask(077);
   if (auto ok = close_to_others(grants); !ok) return ok;
   if (grants.files == Files::kLandlock) {
-    if (auto ok = close_files(grants.paths, places); !ok) return ok;
+    if (auto ok = close_files(grants, places); !ok) return ok;
   }
   if (auto ok = set_limits(grants); !ok) return ok;  // after Landlock, whose ruleset needs one descriptor more
   if (auto ok = reduce_caps(grants); !ok) return ok;

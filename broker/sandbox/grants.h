@@ -44,6 +44,7 @@ struct Grants {
   Files files = Files::kLandlock;
   std::span<const PathGrant> paths;
   std::span<const LimitGrant> limits;
+  std::uint16_t connect_port = 0;  // the one TCP port that it may connect to, where the kernel's Landlock can say so; 0: none. Configuration: main() sets it
   std::span<const sock_filter> filter;  // default action KILL_PROCESS, this machine's architecture alone
 };
 

@@ -26,7 +26,16 @@ static_assert(offsetof(RulesetAttr, handled_access_fs) == offsetof(landlock_rule
 static_assert(kAccessRights[0].bit == LANDLOCK_ACCESS_FS_EXECUTE && kAccessRights[12].bit == LANDLOCK_ACCESS_FS_MAKE_SYM);
 
 constexpr std::uint64_t kTcpBindAndConnect = 0b11;           // since ABI 4
+constexpr std::uint64_t kTcpConnect = 0b10;
 constexpr std::uint64_t kAbstractSocketsAndSignals = 0b11;   // since ABI 6
+
+// struct landlock_net_port_attr and LANDLOCK_RULE_NET_PORT, since ABI 4.
+struct NetPortAttr {
+  std::uint64_t allowed_access;
+  std::uint64_t port;  // in host byte order
+};
+constexpr int kRuleNetPort = 2;
+static_assert(LANDLOCK_RULE_PATH_BENEATH == 1);
 
 std::uint64_t rights_of(int abi) {
   std::uint64_t rights = 0;
@@ -63,9 +72,18 @@ Status add_rule(int ruleset, const PathGrant& grant, std::uint64_t handled, std:
   return {};
 }
 
+Status add_port(int ruleset, std::uint16_t port) {
+  const NetPortAttr rule{kTcpConnect, port};
+  if (syscall(SYS_landlock_add_rule, ruleset, kRuleNetPort, &rule, 0) != 0) {
+    const int saved_errno = errno;
+    return fail_errno(saved_errno, "landlock_add_rule", "port " + std::to_string(port));
+  }
+  return {};
+}
+
 }  // namespace
 
-Status close_files(std::span<const PathGrant> paths, std::span<const Place> places) {
+Status close_files(const Grants& grants, std::span<const Place> places) {
   const auto abi = static_cast<int>(syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
   if (abi < 1) return fail(Errc::kUnsupported, "find Landlock in this kernel");
   const RulesetAttr attr{.handled_access_fs = rights_of(abi),
@@ -74,8 +92,11 @@ Status close_files(std::span<const PathGrant> paths, std::span<const Place> plac
   const Fd ruleset(static_cast<int>(syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0)));
   const int saved_errno = errno;
   if (!ruleset.valid()) return fail_errno(saved_errno, "landlock_create_ruleset");
-  for (const PathGrant& grant : paths) {
+  for (const PathGrant& grant : grants.paths) {
     if (auto ok = add_rule(ruleset.get(), grant, attr.handled_access_fs, places); !ok) return ok;
+  }
+  if (grants.connect_port != 0 && attr.handled_access_net != 0) {
+    if (auto ok = add_port(ruleset.get(), grants.connect_port); !ok) return ok;
   }
   if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     const int restrict_errno = errno;

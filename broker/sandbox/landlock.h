@@ -39,8 +39,8 @@ inline constexpr std::array<AccessRight, 16> kAccessRights = {{
     {"ioctl-dev", 1U << 15, 5},
 }};
 
-// Everything that this kernel's Landlock can refuse is refused, but for `paths`; TCP and signals out of the domain too, where
-// it knows of them. kUnsupported where there is no Landlock: hostd does not run there.
-[[nodiscard]] Status close_files(std::span<const PathGrant> paths, std::span<const Place> places);
+// Everything that this kernel's Landlock can refuse is refused, but for the paths of the grants; TCP (but for connecting to their port) and
+// signals out of the domain too, where it knows of them. kUnsupported where there is no Landlock: hostd does not run there.
+[[nodiscard]] Status close_files(const Grants& grants, std::span<const Place> places);
 
 }  // namespace mvm::sandbox

@@ -33,7 +33,7 @@ std::optional<Reason> check(const Envelope* envelope, const Label& need, const K
   const auto signer = std::ranges::find(rules.sealers, Digest{envelope->signer});
   if (signer == rules.sealers.end() || !is_signed_by_one({&*signer, 1}, text_of(envelope->signed_bytes), envelope->signature)) {
     return Reason{"nobody whom the node's policy lets seal keys signed the envelope with " + what,
-                  "have it sealed by a key that a `coordinator` line of the policy names"};
+                  "have it sealed by a key that a `coordinator` or `sealer` line of the policy names"};
   }
   return std::nullopt;
 }

@@ -16,6 +16,7 @@ struct NodePolicy {
   Subnet cidr;
   std::uint64_t first_uid = 0;
   std::vector<Digest> coordinators;  // Ed25519 public keys
+  std::vector<Digest> sealers;       // of those who may seal keys: of the coordinators, and of who may do nothing else
   std::vector<Subnet> egress, closed;
 };
 

@@ -54,7 +54,7 @@ lang::Checked<void> has_executors(const lang::Document& plan) {
 namespace {
 
 KeyRules key_rules(const Host& host) {
-  KeyRules rules{std::nullopt, host.policy.coordinators};
+  KeyRules rules{std::nullopt, host.policy.sealers};
   if (const auto offer = sealing::read_offer(host.offer)) rules.recipient = sealing::key_id(offer->offer.key);
   return rules;
 }

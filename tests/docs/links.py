@@ -17,6 +17,7 @@ LIBRARIES = {
     "jail": {"libcrypto.so.3"},
     "agentd": {"libcrypto.so.3"},
     "snapshot": {"libcrypto.so.3", "libzstd.so.1"},
+    "vault": {"libcrypto.so.3", "libcurl.so.4"},
     "pages": set(),
     "pages-room": set(),
 }
@@ -37,6 +38,7 @@ FORBIDDEN = {
     # Static, so libraries' own symbols are in it; what the room itself calls is looked up in the room.
     "pages": [PARSERS, OPENS, TESTS, ROOMS, r"nlohmann"],
     "pages-room": [PARSERS, OPENS, TESTS, ROOMS, r"\bU (socket|bind|connect|mount|unshare|clone|execve|setuid|setresuid|mknod|pivot_root)(@|$)", r"nlohmann"],
+    "vault": [PARSERS, TESTS, r"mvm::(net|storage|jail|supervisor|gate|lang|wire)::", r"mvm::planner::(step|compile|scan_desired|BrokerClient)", r"\bU (fork|execve|execveat|mount|bind|listen|accept4?|ptrace)(@|$)", r"mvm::sandbox::(spawn|become)"],
     "agentd": [OPENS, TESTS, r"mvm::(net|storage|jail|supervisor|gate)::", r"mvm::sandbox::(spawn|become)"],
 }
 

@@ -24,6 +24,7 @@ PROCESSES = {
     "pages": ("pages", "mvm-pages"),
     "jail": ("jail", "mvm-jail"),
     "agentd": ("planner", "mvm-agentd"),
+    "vault": ("vault", "mvm-vault"),
 }
 
 

@@ -11,7 +11,7 @@ suite=bookworm
 packages=(
     systemd systemd-sysv udev dbus kmod linux-image-cloud-amd64
     iproute2 nftables iputils-ping procps util-linux libcap2-bin
-    libseccomp2 libcap-ng0 libmnl0 libnftnl11 libssl3 libcryptsetup12 libflatbuffers2 libstdc++6 libatomic1
+    libseccomp2 libcap-ng0 libmnl0 libnftnl11 libssl3 libcryptsetup12 libcurl4 libflatbuffers2 libstdc++6 libatomic1
     strace tcpdump ethtool openssl netcat-openbsd cryptsetup-bin e2fsprogs
 )
 

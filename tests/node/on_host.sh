@@ -23,7 +23,7 @@ for file in "${needed[@]}"; do
     [ -f "$firecracker_dir/$file" ] || die "there is no $file in $firecracker_dir"
 done
 
-directories=(/etc/mvm /var/lib/mvm /run/mvm /var/lib/mvm-agentd /run/mvm-agentd /usr/libexec/mvm "$work" "$(dirname "$no_kvm")")
+directories=(/etc/mvm /var/lib/mvm /run/mvm /var/lib/mvm-agentd /run/mvm-agentd /var/lib/mvm-vault /run/mvm-vault /usr/libexec/mvm "$work" "$(dirname "$no_kvm")")
 mapfile -t users < <(awk '$1 == "u" { print $2 }' "$tree"/usr/lib/sysusers.d/mvm.conf)
 mapfile -t units < <(ls "$tree/usr/lib/systemd/system")
 mapfile -t files < <(cd "$tree" && find . ! -type d -printf '/%P\n')

@@ -53,7 +53,7 @@ put_back() {
 }
 trap put_back EXIT
 (cd "$stage/root" && find . ! -type d -printf '/%P\n') | xargs rm -f
-rm -rf /etc/mvm /var/lib/mvm /run/mvm /var/lib/mvm-agentd /run/mvm-agentd /usr/libexec/mvm /var/lib/mvm-node-test /etc/systemd/system/mvm-hostd.service.d
+rm -rf /etc/mvm /var/lib/mvm /run/mvm /var/lib/mvm-agentd /run/mvm-agentd /var/lib/mvm-vault /run/mvm-vault /usr/libexec/mvm /var/lib/mvm-node-test /etc/systemd/system/mvm-hostd.service.d
 for user in "${users[@]}"; do userdel "$user" 2>/dev/null; done
 systemctl daemon-reload
 systemctl reset-failed 'mvm*' 2>/dev/null

@@ -60,6 +60,14 @@ TEST_F(DesiredDirectory, AnotherKeysSignatureIsUnfit) {
   EXPECT_NE(why().find("no coordinator of the policy signed"), std::string::npos);
 }
 
+TEST_F(DesiredDirectory, TheSignatureOfWhoSealsKeysIsUnfit) {
+  const KeyPair sealer = *generate_key();
+  const std::string policy = test::policy_text(to_hex(pair_.public_key));
+  policy_ = test::parsed(lang::Kind::kPolicy, policy.substr(0, policy.rfind("end\n")) + "sealer key=ed25519:" + to_hex(sealer.public_key) + "\nend\n");
+  put("a.projection", test::projection_text(1, kBody), sealer.private_pem);
+  EXPECT_NE(why().find("no coordinator of the policy signed"), std::string::npos);
+}
+
 TEST_F(DesiredDirectory, ASignatureOverOtherBytesIsUnfit) {
   const Signature signature = *sign(pair_.private_pem, test::projection_text(1, kBody));
   put_raw("a.projection", test::projection_text(2, kBody), {reinterpret_cast<const char*>(signature.data()), signature.size()});

@@ -26,6 +26,11 @@ Document random_policy(Random& random) {
   Statement coordinator = line(Word::kCoordinator, {}, {1});
   coordinator.digests[0].bytes.fill(9);
   lines.push_back(coordinator);
+  if (chance(20, random)) {
+    Statement sealer = line(Word::kSealer, {}, {1});
+    sealer.digests[0] = small_digest(random);
+    lines.push_back(sealer);
+  }
   if (chance(15, random)) {
     Statement image = line(Word::kImage, {}, {1});
     image.digests[0] = small_digest(random);

@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "sealing/wanted.h"
 #include "tests/sandbox/agentd_process.h"
 
 namespace mvm::test {
@@ -17,20 +18,39 @@ void stop_and_continue(const AgentdProcess& agentd) {
   usleep(20'000);
 }
 
-// hostd offers to open keys; one is missed, comes, and is taken along; hostd offers nothing any more.
+sealing::Label key_of(const char* tenant) { return {*Name::from("node-7"), sealing::Purpose::kTenantKey, *Name::from(tenant), 1, {}, 5}; }
+
+// What agentd says that it waits for, to who seals beside it.
+bool wants(const AgentdProcess& agentd, const std::vector<sealing::Label>& labels) {
+  return agentd.comes_to([&] {
+    std::ifstream file(agentd.wanted_file(), std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const auto wanted = sealing::read_wanted({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    return wanted && wanted->labels == labels && std::ranges::equal(wanted->offer, an_offer());
+  });
+}
+
+void bring(const sealing::Label& label, const std::string& directory) {
+  const auto envelope = an_envelope(label);
+  AgentdProcess::put(directory + "/" + sealing::envelope_name(label), {reinterpret_cast<const char*>(envelope.data()), envelope.size()});
+}
+
+// hostd offers to open keys; two are missed, come by their two ways, and are taken along; hostd offers nothing any more.
 bool carries_keys(const AgentdProcess& agentd) {
-  agentd.want(projection_text(5, kPrune + tenant("acme", 3) + pool("acme/db", {.running = 1, .data = 16})));
+  agentd.want(projection_text(5, kPrune + tenant("acme", 3) + pool("acme/db", {.running = 1, .data = 16}) + tenant("bolt", 4) +
+                                     pool("bolt/db", {.running = 1, .data = 16})));
   {
     const auto hostd = agentd.play_hostd({a_refusal()}, empty_state(), an_offer());
-    if (!agentd.says("\"missing\": [\n    \"key acme/1\"\n  ]")) return false;
+    if (!agentd.says("\"missing\": [\n    \"key acme/1\",\n    \"key bolt/1\"\n  ]")) return false;
     if (!agentd.comes_to([&] { return std::filesystem::exists(agentd.offer_file()); })) return false;
-    const sealing::Label label{*Name::from("node-7"), sealing::Purpose::kTenantKey, *Name::from("acme"), 1, {}, 5};
-    const auto envelope = an_envelope(label);
-    AgentdProcess::put(agentd.sealed() + "/" + planner::envelope_name(label), {reinterpret_cast<const char*>(envelope.data()), envelope.size()});
-    if (!agentd.says("\"missing\": []")) return false;
+    if (!wants(agentd, {key_of("acme"), key_of("bolt")})) return false;
+    bring(key_of("acme"), agentd.sealed());
+    if (!wants(agentd, {key_of("bolt")})) return false;
+    bring(key_of("bolt"), agentd.vault());
+    if (!agentd.says("\"missing\": []") || !wants(agentd, {})) return false;
   }
   const auto hostd = agentd.play_hostd({a_refusal()});
-  return agentd.comes_to([&] { return !std::filesystem::exists(agentd.offer_file()); });
+  return agentd.comes_to([&] { return !std::filesystem::exists(agentd.offer_file()) && !std::filesystem::exists(agentd.wanted_file()); });
 }
 
 // Without hostd, with it, a plan submitted, hostd gone once more, and a text that cannot be parsed.

@@ -27,14 +27,14 @@ using test::worked;
 
 constexpr sandbox::User kUser{64'999, 64'999};
 
-// The four directories that agentd holds, and one that it does not, with a file in each that anyone may read and write.
+// The five directories that agentd holds, and one that it does not, with a file in each that anyone may read and write.
 class AgentdMayNot : public ::testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/mvm-closed-XXXXXX";
     root_ = mkdtemp(name);
     chmod(root_.c_str(), 0755);
-    for (const char* each : {"/desired", "/policy", "/run", "/sealed", "/else"}) {
+    for (const char* each : {"/desired", "/policy", "/run", "/sealed", "/vault", "/else"}) {
       std::filesystem::create_directory(root_ + each);
       chmod((root_ + each).c_str(), 0777);
       std::ofstream(root_ + each + "/file") << "x";
@@ -47,8 +47,8 @@ class AgentdMayNot : public ::testing::Test {
   int inside(Body body) const {
     return in_child([&] {
       const Fd desired(open((root_ + "/desired").c_str(), O_PATH)), policy(open((root_ + "/policy").c_str(), O_PATH)),
-          run(open((root_ + "/run").c_str(), O_PATH)), sealed(open((root_ + "/sealed").c_str(), O_PATH));
-      const sandbox::Place places[] = {{"$desired", desired.get()}, {"$policy", policy.get()}, {"$status", run.get()}, {"$sealed", sealed.get()}};
+          run(open((root_ + "/run").c_str(), O_PATH)), sealed(open((root_ + "/sealed").c_str(), O_PATH)), vault(open((root_ + "/vault").c_str(), O_PATH));
+      const sandbox::Place places[] = {{"$desired", desired.get()}, {"$policy", policy.get()}, {"$status", run.get()}, {"$sealed", sealed.get()}, {"$vault", vault.get()}};
       MUST(sandbox::become(grants::kAgentd, kUser).has_value());
       MUST(sandbox::enter(grants::kAgentd, places).has_value());
       body();
@@ -63,13 +63,13 @@ class AgentdMayNot : public ::testing::Test {
 
 TEST_F(AgentdMayNot, OpenAnythingButWhatItIsFor) {
   EXPECT_TRUE(worked(inside([&] {
-    MUST(opens("/desired/file", O_RDONLY) && opens("/desired", O_RDONLY | O_DIRECTORY) && opens("/policy/file", O_RDONLY) && opens("/sealed/file", O_RDONLY));
+    MUST(opens("/desired/file", O_RDONLY) && opens("/desired", O_RDONLY | O_DIRECTORY) && opens("/policy/file", O_RDONLY) && opens("/sealed/file", O_RDONLY) && opens("/vault/file", O_RDONLY));
     MUST(opens("/run/new", O_WRONLY | O_CREAT | O_EXCL) && rename((root_ + "/run/new").c_str(), (root_ + "/run/file").c_str()) == 0);
     for (const char* closed : {"/else/file", "/run/file", "/etc/passwd", "/etc/hostname"}) MUST(!opens(closed, O_RDONLY) && errno == EACCES);
-    for (const char* closed : {"/desired/file", "/policy/file", "/sealed/file", "/else/file"}) MUST(!opens(closed, O_WRONLY) && errno == EACCES);
-    for (const char* closed : {"/desired/new", "/policy/new", "/sealed/new", "/else/new"}) MUST(!opens(closed, O_WRONLY | O_CREAT) && errno == EACCES);
-    for (const char* closed : {"/policy", "/run", "/sealed", "/else"}) MUST(!opens(closed, O_RDONLY | O_DIRECTORY) && errno == EACCES);
-    for (const char* kept : {"/desired/file", "/policy/file", "/sealed/file", "/else/file"}) MUST(unlink((root_ + kept).c_str()) != 0 && errno == EACCES);
+    for (const char* closed : {"/desired/file", "/policy/file", "/sealed/file", "/vault/file", "/else/file"}) MUST(!opens(closed, O_WRONLY) && errno == EACCES);
+    for (const char* closed : {"/desired/new", "/policy/new", "/sealed/new", "/vault/new", "/else/new"}) MUST(!opens(closed, O_WRONLY | O_CREAT) && errno == EACCES);
+    for (const char* closed : {"/policy", "/run", "/sealed", "/vault", "/else"}) MUST(!opens(closed, O_RDONLY | O_DIRECTORY) && errno == EACCES);
+    for (const char* kept : {"/desired/file", "/policy/file", "/sealed/file", "/vault/file", "/else/file"}) MUST(unlink((root_ + kept).c_str()) != 0 && errno == EACCES);
     MUST(rename((root_ + "/run/file").c_str(), (root_ + "/desired/file").c_str()) != 0);
   })));
 }

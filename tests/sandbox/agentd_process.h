@@ -28,7 +28,7 @@ class AgentdProcess {
     char name[] = "/tmp/mvm-agentd-XXXXXX";
     prefix_ = mkdtemp(name);
     chmod(prefix_.c_str(), 0755);
-    for (const char* each : {"desired", "policy", "run", "sealed"}) std::filesystem::create_directory(prefix_ + "/" + each);
+    for (const char* each : {"desired", "policy", "run", "sealed", "vault"}) std::filesystem::create_directory(prefix_ + "/" + each);
     if (chown(run().c_str(), kNobodyElse, kNobodyElse) != 0) std::abort();
     pair_ = planner::generate_key().value();
     put_policy(policy_text(to_hex(pair_.public_key)));
@@ -43,7 +43,7 @@ class AgentdProcess {
   void start(const std::vector<seccomp::Line>& lines) {
     static const Runnable executable(MVM_AGENTD_UNDER_TEST);
     agentd_ = start_with(executable, "agentd", lines, sandbox::Channel::kSeqpacket, {},
-                         {"--desired", desired(), "--policy", policy_file(), "--socket", socket(), "--status", status_file(), "--sealed", sealed()});
+                         {"--desired", desired(), "--policy", policy_file(), "--socket", socket(), "--status", status_file(), "--sealed", sealed(), "--vault", vault()});
   }
   // hostd, with an empty host. What it answers to a plan is the caller's to say.
   [[nodiscard]] PlayedBroker play_hostd(std::vector<wire::Event> answers, const lang::Document& state = empty_state(),
@@ -100,6 +100,8 @@ class AgentdProcess {
   [[nodiscard]] std::string process_status() const { return status_of(*agentd_); }
   [[nodiscard]] std::string desired() const { return prefix_ + "/desired"; }
   [[nodiscard]] std::string sealed() const { return prefix_ + "/sealed"; }
+  [[nodiscard]] std::string vault() const { return prefix_ + "/vault"; }
+  [[nodiscard]] std::string wanted_file() const { return run() + "/wanted"; }
   [[nodiscard]] std::string offer_file() const { return run() + "/offer"; }
   [[nodiscard]] std::string policy_file() const { return prefix_ + "/policy/node.policy"; }
   [[nodiscard]] std::string run() const { return prefix_ + "/run"; }

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/securebits.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -263,6 +264,51 @@ TEST_F(SandboxFiles, RefusesAGrantedPathThatIsNotThereOrIsALink) {
       MUST(become(policy.grants(), kUser).has_value());
       MUST(!enter(policy.grants()).has_value());
     }))) << name;
+  }
+}
+
+// A socket of this machine's own, and whether a connection to it comes to be.
+class Listening {
+ public:
+  Listening() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    socklen_t size = sizeof address_;
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address_), size) != 0 || listen(fd_.get(), 4) != 0 ||
+        getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address_), &size) != 0) {
+      std::abort();
+    }
+  }
+  [[nodiscard]] std::uint16_t port() const { return ntohs(address_.sin_port); }
+  [[nodiscard]] bool connects() const {
+    const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address_), sizeof address_) == 0;
+  }
+
+ private:
+  Fd fd_;
+  sockaddr_in address_{};
+};
+
+TEST(Sandbox, ConnectsToTheGrantedPortAlone) {
+  const auto abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, 1U);
+  if (abi < 4) GTEST_SKIP() << "this kernel's Landlock knows of no ports (ABI " << abi << ")";
+  const auto policy = compiled(std::string(kLook) + "allow socket : to try\nallow connect : to try\nallow bind : to try\n");
+  const Listening granted, other;
+  for (const bool any : {true, false}) {
+    EXPECT_TRUE(worked(in_child([&] {
+      Grants grants = policy.grants();
+      grants.connect_port = any ? granted.port() : 0;
+      MUST(granted.connects() && other.connects());
+      enter_as_worker(grants);
+      MUST(granted.connects() == any);
+      MUST(!other.connects() && errno == EACCES);
+      const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      sockaddr_in address{};
+      address.sin_family = AF_INET;
+      address.sin_port = htons(granted.port());
+      MUST(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == EACCES);
+    }))) << any;
   }
 }
 

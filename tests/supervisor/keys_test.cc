@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/secret.h"
+#include "broker/supervisor/node_policy.h"
 #include "schemas/needs.h"
 #include "sealing/seal.h"
 #include "tests/schemas/samples.h"
@@ -143,6 +144,14 @@ TEST_F(KeysOfAPlan, AreRefusedWhereNobodyWhoMaySealSignedThem) {
   auto changed = sealed(key_label());
   changed[sealing::kHeaderBytes] ^= 1;
   expect_refused(cover(keys_of({changed}), plan_of({volume})), "nobody whom");
+}
+
+TEST_F(KeysOfAPlan, MayBeSealedByWhoMaySignNoProjection) {
+  const NodePolicy policy = read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text()));
+  EXPECT_EQ(policy.coordinators, std::vector{test::Key().public_key()});
+  sealers = policy.sealers;
+  for (const std::uint8_t who : {std::uint8_t{0}, std::uint8_t{2}}) EXPECT_TRUE(cover(keys_of({sealed(key_label(), test::Key(who))}), plan_of({volume}))) << +who;
+  expect_refused(cover(keys_of({sealed(key_label(), test::Key(1))}), plan_of({volume})), "nobody whom");
 }
 
 TEST_F(KeysOfAPlan, AreRefusedWhereTheNodeHasNoIdentity) {

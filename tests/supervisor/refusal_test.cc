@@ -91,6 +91,7 @@ TEST_F(Refusal, OfAProjectionThatNoCoordinatorSigned) {
   wrong[0] ^= 1;
   expect_refused(hostd.submit(plan, projection, wrong), Rule::kAuthority, "no coordinator", true);
   expect_refused(hostd.submit(plan, projection, Key(1).sign(projection)), Rule::kAuthority, "no coordinator", true);
+  expect_refused(hostd.submit(plan, projection, Key(2).sign(projection)), Rule::kAuthority, "no coordinator", true);  // who seals keys
   const std::string other = projection_text(generation, 21);
   expect_refused(hostd.submit(plan, other, Key().sign(projection)), Rule::kAuthority, "no coordinator", true);
 }

@@ -48,10 +48,12 @@ class Key {
   Owned<EVP_PKEY, &EVP_PKEY_free> key_;
 };
 
+// Key(2) may seal keys, and nothing else.
 inline std::string policy_text(const Key& key = Key()) {
   return "mvm-policy 1\nnode node-7\ncidr subnet=10.240.0.0/12\nuids first=100000 count=1048576\n"
          "limits tenants=64 instances=2048 vcpus=4096 mem=4194304 disk=1048576\ninstance pids=128 io=0 pps=0 mbps=0\n"
-         "encrypt data=no snapshots=no\ncoordinator key=ed25519:" + to_hex(key.public_key().bytes) + "\nend\n";
+         "encrypt data=no snapshots=no\ncoordinator key=ed25519:" + to_hex(key.public_key().bytes) + "\nsealer key=ed25519:" +
+         to_hex(Key(2).public_key().bytes) + "\nend\n";
 }
 
 // The text with its `end` line.
