@@ -1,11 +1,17 @@
-# The node tier: tests that run in one node VM, which ctest boots once (fixture node_vm) and ends after the last of them.
-# They run one at a time, in the order of their names where nothing else is said, on a node that each must leave as it was.
-set(MVM_NODE_ENV ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/dev node)
+# The node tier: tests that run in node VMs, which ctest boots once and ends after the last of their tests.
+# There are two, since a test on a node waits more than it computes: MVM_NODE_VM, set where a folder's tests are added, says in which.
+# The tests of one run one at a time, in the order of their names where nothing else is said, on a node that each must leave as it was.
+set(MVM_NODE_VM node)
 
-add_test(NAME node.up COMMAND ${MVM_NODE_ENV} up)
-set_tests_properties(node.up PROPERTIES FIXTURES_SETUP node_vm LABELS node TIMEOUT 600 RUN_SERIAL ON)
-add_test(NAME node.down COMMAND ${MVM_NODE_ENV} down)
-set_tests_properties(node.down PROPERTIES FIXTURES_CLEANUP node_vm LABELS node TIMEOUT 60)
+function(node_vm name)
+  set(env ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} MVM_NODE=${name} ${CMAKE_SOURCE_DIR}/dev node)
+  add_test(NAME ${name}.up COMMAND ${env} up)
+  set_tests_properties(${name}.up PROPERTIES FIXTURES_SETUP ${name}_vm LABELS node TIMEOUT 600 RUN_SERIAL ON)
+  add_test(NAME ${name}.down COMMAND ${env} down)
+  set_tests_properties(${name}.down PROPERTIES FIXTURES_CLEANUP ${name}_vm LABELS node TIMEOUT 60)
+endfunction()
+node_vm(node)
+node_vm(second)
 
 # node_stage(DESTINATION dir [TARGETS t...] [PROGRAMS f...] [FILES f...])
 # Puts test's tools into the VM, and nowhere else. DESTINATION tests is /opt/mvm-stage/tests; root/usr/... is laid over /usr/...
@@ -26,13 +32,14 @@ function(add_node_test)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 300)
   endif()
+  set(env ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} MVM_NODE=${MVM_NODE_VM} MVM_DEV=${CMAKE_SOURCE_DIR}/dev)
   if(T_HOST)
-    add_test(NAME node.${T_NAME} COMMAND ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} MVM_DEV=${CMAKE_SOURCE_DIR}/dev ${T_COMMAND})
+    add_test(NAME node.${T_NAME} COMMAND ${env} ${T_COMMAND})
   else()
-    add_test(NAME node.${T_NAME} COMMAND ${MVM_NODE_ENV} exec --revive --no-stdin --timeout ${T_TIMEOUT} -- ${T_COMMAND})
+    add_test(NAME node.${T_NAME} COMMAND ${env} ${CMAKE_SOURCE_DIR}/dev node exec --revive --no-stdin --timeout ${T_TIMEOUT} -- ${T_COMMAND})
   endif()
   math(EXPR limit "2 * ${T_TIMEOUT} + 300")  # a VM that hangs is started again, once
-  set_tests_properties(node.${T_NAME} PROPERTIES LABELS node FIXTURES_REQUIRED node_vm RESOURCE_LOCK node_vm TIMEOUT ${limit})
+  set_tests_properties(node.${T_NAME} PROPERTIES LABELS node FIXTURES_REQUIRED ${MVM_NODE_VM}_vm RESOURCE_LOCK ${MVM_NODE_VM}_vm TIMEOUT ${limit})
 endfunction()
 
 # add_node_gtest(name SOURCES a.cc... LINKS lib... [TIMEOUT seconds])
@@ -43,9 +50,9 @@ function(add_node_gtest name)
     set(T_TIMEOUT 300)
   endif()
   add_executable(${name} ${T_SOURCES})
-  target_link_libraries(${name} PRIVATE ${T_LINKS} GTest::gtest GTest::gmock GTest::gtest_main)
+  link_test(${name} ${T_LINKS})
   node_stage(TARGETS ${name} DESTINATION tests)
-  set_target_properties(${name} PROPERTIES CROSSCOMPILING_EMULATOR "${CMAKE_SOURCE_DIR}/tests/node/run-gtest.sh;${CMAKE_BINARY_DIR}")
+  set_target_properties(${name} PROPERTIES CROSSCOMPILING_EMULATOR "${CMAKE_SOURCE_DIR}/tests/node/run-gtest.sh;${CMAKE_BINARY_DIR};${MVM_NODE_VM}")
   gtest_discover_tests(${name} TEST_PREFIX node. DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS node FIXTURES_REQUIRED node_vm RESOURCE_LOCK node_vm TIMEOUT ${T_TIMEOUT})
+    PROPERTIES LABELS node FIXTURES_REQUIRED ${MVM_NODE_VM}_vm RESOURCE_LOCK ${MVM_NODE_VM}_vm TIMEOUT ${T_TIMEOUT})
 endfunction()
