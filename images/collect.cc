@@ -49,7 +49,7 @@ Result<Fate> Store::collect_one(const Digest& digest, const Uses& uses, std::chr
   timespec now{};
   if (clock_gettime(CLOCK_REALTIME, &now) != 0) return fail_errno(errno, "read the clock");
   if (std::chrono::seconds(now.tv_sec - status.st_mtime) < age) return Fate::kYoung;
-  // hostd holds it, shared, from before it looks whether the image is there until its state names it.
+  // For hostd to hold, shared, from before it looks whether the image is there until its state names it.
   if (flock(image->get(), LOCK_EX | LOCK_NB) != 0) {
     const int saved = errno;
     if (saved == EWOULDBLOCK) return Fate::kUsed;

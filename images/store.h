@@ -61,8 +61,8 @@ class Store {
   [[nodiscard]] Result<std::vector<Digest>> list() const;
   // Reads all of it. kCorrupt: some byte is not what the digest says. kNotFound.
   [[nodiscard]] Result<Described> verify(const Digest& digest) const;
-  // Removes every image that is older than `age` and that `uses` does not name; it is asked again for each, when hostd can no
-  // longer begin with that one. What a plan that runs now will use is held by hostd (flock(2)).
+  // Removes every image that is older than `age` and that `uses` does not name; it is asked again for each, while a
+  // lock on it is held (flock(2)), which hostd does not take yet. One that somebody holds is used.
   [[nodiscard]] Result<std::vector<Collected>> collect(const Uses& uses, std::chrono::seconds age) const;
 
  private:
