@@ -39,7 +39,7 @@ set(MVM_MAY_LINK_net base lang schemas sandbox worker PkgConfig::MNL PkgConfig::
 set(MVM_MAY_LINK_beneath base)
 set(MVM_MAY_LINK_worker base schemas)
 set(MVM_MAY_LINK_jail base beneath lang schemas sandbox waking hand_over Threads::Threads)
-set(MVM_MAY_LINK_storage base beneath envelope sealing lang schemas sandbox worker PkgConfig::CRYPTSETUP)
+set(MVM_MAY_LINK_storage base beneath envelope drive sealing lang schemas sandbox worker PkgConfig::CRYPTSETUP)
 set(MVM_MAY_LINK_planner base envelope lang lang_parse schemas OpenSSL::Crypto nlohmann_json::nlohmann_json)
 set(MVM_MAY_LINK_net_model base lang)
 set(MVM_MAY_LINK_net_decode base net_model)
@@ -49,7 +49,7 @@ set(MVM_MAY_LINK_images base lang lang_parse PkgConfig::CRYPTSETUP OpenSSL::Cryp
 set(MVM_MAY_LINK_guest_wire errors)
 set(MVM_MAY_LINK_guest errors guest_wire)
 set(MVM_MAY_LINK_guestd errors guest_wire)
-set(MVM_MAY_LINK_cli base envelope sealing lang lang_parse schemas planner net_model net_read images OpenSSL::Crypto CLI11::CLI11 nlohmann_json::nlohmann_json)
+set(MVM_MAY_LINK_cli base drive envelope sealing lang lang_parse schemas planner net_model net_read images OpenSSL::Crypto CLI11::CLI11 nlohmann_json::nlohmann_json)
 
 function(room name)
   cmake_parse_arguments(ROOM "NO_EXCEPTIONS" "" "SOURCES;LINKS" ${ARGN})

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "broker/storage/device_mapper.h"
+#include "broker/storage/drives.h"
 #include "broker/storage/key_source.h"
 #include "broker/storage/loop.h"
 #include "broker/storage/open_volumes.h"
@@ -20,6 +21,7 @@ struct Host {
   DeviceMapper devices;
   Loops loops;
   Volumes volumes;
+  Drives drives;
   SecretArena arena;
   const sealing::Session& session;  // whose public half is offered
   KeySource& keys;

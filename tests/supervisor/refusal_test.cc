@@ -170,19 +170,17 @@ TEST_F(Refusal, OfASlotClash) {
 }
 
 TEST_F(Refusal, OfAStatementThatNoWorkerOfThisHostRuns) {
-  std::string wanted = projection;
-  wanted.replace(wanted.find("config=none"), 11, "config=" + kImage);
-  wanted = ended(wanted.substr(0, wanted.rfind("end ")));
-  auto lines = running_lines(1, 0);
-  auto config = lines[2];
-  config.word = lang::Word::kConfig;
-  config.numbers = {1};
-  config.digests[0] = *parse_digest(kImage);
-  lines.insert(lines.begin() + 3, config);
-  const Reply reply = hostd.submit(plan_text(before, lines, wanted), wanted);
-  expect_refused(reply, Rule::kPolicy, "not supported by this host: its worker `storage` does not do this");
+  auto parks = parsed(lang::Kind::kPlan, plan_text(before, running_lines(1, 0), projection));
+  lang::Statement park;
+  park.sign = lang::Sign::kMove;
+  park.word = lang::Word::kGuest;
+  park.subject = running_lines(1, 0)[2].subject;
+  park.numbers = {lang::kAwake, lang::kParked};
+  parks.statements.push_back(park);
+  const Reply reply = hostd.submit(lang::print(parks), projection);
+  expect_refused(reply, Rule::kPolicy, "not supported by this host: it has no worker `guest`");
   EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.line, 0u);
-  EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.statement.find("+ config acme/workers/i-00000001"), std::string::npos);
+  EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.statement.find("~ guest acme/workers/i-00000001"), std::string::npos);
 }
 
 // ---- below the client
