@@ -41,8 +41,7 @@ Result<std::vector<Envelope>> read_bundle(Bytes bytes) {
   if (bytes.size() > kMaxBundle) return fail(Errc::kLimit, "read a bundle of envelopes");
   if (bytes.size() < kHeadBytes) return malformed("too short");
   Reader reader(bytes);
-  const Bytes magic = reader.take(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return malformed("it does not begin as one");
+  if (!reader.takes(kMagic)) return malformed("it does not begin as one");
   const std::size_t count = reader.number<std::uint32_t>();
   if (count == 0) return malformed("a bundle of nothing");
   if (count > kMaxBundledEnvelopes) return fail(Errc::kLimit, "read a bundle of envelopes");

@@ -24,6 +24,11 @@ class Reader {
     left_ = left_.subspan(count);
     return taken;
   }
+  // Whether what comes next, and is taken, is that text.
+  [[nodiscard]] bool takes(std::string_view text) {
+    const auto taken = take(text.size());
+    return std::equal(taken.begin(), taken.end(), text.begin());
+  }
   template <std::unsigned_integral T>
   [[nodiscard]] T number() {
     std::uint64_t value = 0;

@@ -52,8 +52,7 @@ Result<Envelope> read_envelope(Bytes bytes) {
   if (bytes.size() > kMaxEnvelope) return fail(Errc::kLimit, "read an envelope");
   if (bytes.size() < kLeast) return malformed("too short");
   Reader reader(bytes);
-  const Bytes magic = reader.take(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return malformed("it does not begin as one");
+  if (!reader.takes(kMagic)) return malformed("it does not begin as one");
   Envelope out;
   out.label.purpose = static_cast<Purpose>(reader.number<std::uint8_t>());
   if (reader.number<std::uint8_t>() != 0 || reader.number<std::uint16_t>() != 0) return malformed("bytes that must be zero");

@@ -23,8 +23,7 @@ std::vector<std::uint8_t> to_be_signed(const Offer& offer) {
 Result<SignedOffer> read_offer(Bytes bytes) {
   if (bytes.size() != kOfferBytes) return malformed("not 144 bytes");
   Reader reader(bytes);
-  const Bytes magic = reader.take(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return malformed("it does not begin as one");
+  if (!reader.takes(kMagic)) return malformed("it does not begin as one");
   SignedOffer out;
   out.offer.start = reader.number<std::uint64_t>();
   if (out.offer.start == 0) return malformed("a start that is none");

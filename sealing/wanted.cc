@@ -41,8 +41,7 @@ Result<Wanted> read_wanted(Bytes bytes) {
   if (bytes.size() > kMaxWanted) return fail(Errc::kLimit, "read what is wanted");
   if (bytes.size() < kWantedHeadBytes) return malformed("too short");
   Reader reader(bytes);
-  const Bytes magic = reader.take(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return malformed("it does not begin as that");
+  if (!reader.takes(kMagic)) return malformed("it does not begin as that");
   Wanted out;
   out.offer = reader.take(kOfferBytes);
   const auto offer = read_offer(out.offer);
