@@ -19,13 +19,18 @@ says() { status | grep -qF -- "$1"; }
 made() { ls /sys/class/net; find /sys/fs/cgroup/mvm.slice -type d; }
 bad=$scratch/bad.projection
 
-# expect_unfit WHAT WHY: agentd says WHY of what lies in its directory as bad.projection, does nothing, and forgets it once it is gone.
-expect_unfit() {
+# says_unfit WHAT WHY: agentd says WHY of what lies in its directory as bad.projection, and does nothing.
+says_unfit() {
     if wait_until 40 says "$2"; then ok "agentd, $1: $2"; else failed "agentd, $1: not '$2', but $(status)"; fi
     check "agentd, $1: the state is the same" test "$(state_digest)" = "$digest"
     check "agentd, $1: links and cgroups are the same" test "$(made)" = "$made"
+}
+forgets() { wait_until 40 says '"unfit": []' || failed "agentd, $1: still speaks of it: $(status)"; }
+# expect_unfit WHAT WHY: the same, and it forgets it once it is gone.
+expect_unfit() {
+    says_unfit "$@"
     rm -rf "$desired"/bad.projection*
-    wait_until 40 says '"unfit": []' || failed "agentd, $1: still speaks of it: $(status)"
+    forgets "$1"
 }
 refused() {
     want "$bad"
@@ -123,7 +128,7 @@ refused "a subnet outside of the cluster's" "10.240.0.0/12"
 { tenant_line acme 3; pool_line acme/web 17; } | bad
 refused "more than the quota" "its quota is 16"
 
-# Two texts of one generation: neither counts, whichever agentd sees first, so it is to see both at once.
+# Two texts of one generation: neither counts, so agentd is to see both come at once, and both go: one alone would count.
 systemctl stop mvm-agentd
 acme | bad
 sed 's/running=16/running=15/' "$bad" | sed '$d' | with_end >"$bad.other.projection"
@@ -131,7 +136,11 @@ mvm sign "$bad.other.projection" --key "$work/coordinator.pem"
 want "$bad.other.projection"
 want "$bad"
 systemctl start mvm-agentd
-expect_unfit "two of one generation" "another projection has the same generation"
+says_unfit "two of one generation" "another projection has the same generation"
+systemctl stop mvm-agentd
+rm -f "$desired"/bad.projection*
+systemctl start mvm-agentd
+forgets "two of one generation"
 
 rm -f "$desired"/nothing.projection*
 acme | projection "$bad" 1
