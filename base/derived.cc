@@ -4,6 +4,7 @@ namespace mvm {
 namespace {
 
 constexpr std::string_view kDataDevice = "mvm-data-";
+constexpr std::string_view kImageDevice = "mvm-image-";
 
 }  // namespace
 
@@ -50,6 +51,14 @@ std::string data_device_name(const Subject& instance) { return std::string(kData
 std::optional<Subject> instance_of_data_device(std::string_view name) {
   if (!name.starts_with(kDataDevice)) return std::nullopt;
   return instance_of_memory(name.substr(kDataDevice.size()));
+}
+
+std::string image_device_name(const Digest& image) { return std::string(kImageDevice) + to_hex(image.bytes); }
+
+std::optional<Digest> image_of_device(std::string_view name) {
+  if (!name.starts_with(kImageDevice)) return std::nullopt;
+  const auto bytes = hex32(name.substr(kImageDevice.size()));
+  return bytes && Digest{*bytes} != Digest{} ? std::optional(Digest{*bytes}) : std::nullopt;
 }
 
 }  // namespace mvm

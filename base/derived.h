@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/digest.h"
 #include "base/ids.h"
 
 namespace mvm {
@@ -37,5 +38,9 @@ inline constexpr std::size_t kMaxLinkName = 15;  // IFNAMSIZ - 1
 [[nodiscard]] std::string data_device_name(const Subject& instance);
 // Whose it is; nothing where it is no such name.
 [[nodiscard]] std::optional<Subject> instance_of_data_device(std::string_view name);
+
+// "mvm-image-5be0...": the device of an image's root file system, the same for all its microVMs.
+[[nodiscard]] std::string image_device_name(const Digest& image);
+[[nodiscard]] std::optional<Digest> image_of_device(std::string_view name);
 
 }  // namespace mvm

@@ -1,33 +1,16 @@
 #include "base/digest.h"
 
-#include <openssl/evp.h>
-
-#include <cstdlib>
-
-#include "base/owned.h"
+#include "base/hasher.h"
 
 namespace mvm {
-namespace {
-
-// A SHA-256 that cannot be computed leaves nothing to stand on, so it ends the process.
-void must(int ok) {
-  if (ok != 1) std::abort();
-}
-
-}  // namespace
 
 Digest sha256(std::string_view data) { return sha256(data, {}); }
 
 Digest sha256(std::string_view first, std::string_view second) {
-  static const EVP_MD* const algorithm = EVP_sha256();
-  Owned<EVP_MD_CTX, &EVP_MD_CTX_free> context(EVP_MD_CTX_new());
-  must(context != nullptr);
-  must(EVP_DigestInit_ex(context.get(), algorithm, nullptr));
-  must(EVP_DigestUpdate(context.get(), first.data(), first.size()));
-  must(EVP_DigestUpdate(context.get(), second.data(), second.size()));
-  Digest digest;
-  must(EVP_DigestFinal_ex(context.get(), digest.bytes.data(), nullptr));
-  return digest;
+  Sha256 hasher;
+  hasher.add(first);
+  hasher.add(second);
+  return hasher.digest();
 }
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {

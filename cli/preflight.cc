@@ -79,7 +79,7 @@ Finding check_kernel_calls() {
 Finding check_device_mapper() {
   struct stat control {};
   const bool there = stat("/dev/mapper/control", &control) == 0 && S_ISCHR(control.st_mode);
-  return wanted("device-mapper, for data drives", there, there ? "/dev/mapper/control" : "no /dev/mapper/control", "load dm_mod and dm_crypt");
+  return wanted("device-mapper, for images and data drives", there, there ? "/dev/mapper/control" : "no /dev/mapper/control", "load dm_mod, dm_crypt and dm_verity");
 }
 
 Finding check_userfaultfd() {

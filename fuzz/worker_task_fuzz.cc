@@ -13,6 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::must(again.has_value(), "what decodes encodes to what decodes");
   fuzz::must(again->statement == task->statement && again->place == task->place && again->egress == task->egress && again->sealed == task->sealed,
              "and is the same");
+  fuzz::must(task->manifest.has_value() == again->manifest.has_value(), "and so is its manifest");
+  if (task->manifest) fuzz::must(lang::document_of(*again->manifest) == lang::document_of(*task->manifest), "line by line");
   if (task->op == wire::Op::kMake) fuzz::must(!lang::print(task->statement).empty(), "it can be printed");
   return 0;
 }

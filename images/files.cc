@@ -1,7 +1,6 @@
 #include "images/files.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,14 +9,12 @@
 #include <functional>
 #include <vector>
 
-#include "base/owned.h"
+#include "base/hasher.h"
 
 namespace mvm::images {
 namespace {
 
 constexpr std::size_t kChunk = 1 << 20;
-
-using Hasher = Owned<EVP_MD_CTX, &EVP_MD_CTX_free>;
 
 // Each chunk of the first `bytes` bytes, with its offset.
 Status for_each_chunk(int file, std::uint64_t bytes, const std::function<Status(std::string_view, std::uint64_t)>& take) {
@@ -47,16 +44,13 @@ Status write_at(int file, std::string_view content, std::uint64_t at) {
 }
 
 Result<Digest> hash_chunks(int file, std::uint64_t bytes, const std::function<Status(std::string_view, std::uint64_t)>& take) {
-  const Hasher hasher(EVP_MD_CTX_new());
-  if (!hasher || EVP_DigestInit_ex(hasher.get(), EVP_sha256(), nullptr) != 1) return fail(Errc::kUnsupported, "begin a SHA-256");
+  Sha256 hasher;
   const auto done = for_each_chunk(file, bytes, [&](std::string_view chunk, std::uint64_t at) -> Status {
-    if (EVP_DigestUpdate(hasher.get(), chunk.data(), chunk.size()) != 1) return fail(Errc::kUnsupported, "go on with a SHA-256");
+    hasher.add(chunk);
     return take(chunk, at);
   });
   if (!done) return forward(done.error());
-  Digest digest;
-  if (EVP_DigestFinal_ex(hasher.get(), digest.bytes.data(), nullptr) != 1) return fail(Errc::kUnsupported, "end a SHA-256");
-  return digest;
+  return hasher.digest();
 }
 
 }  // namespace

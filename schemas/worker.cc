@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "policy-lang/print.h"
 #include "schemas/checked_root.h"
 #include "schemas/statement_codec.h"
 #include "schemas/worker_generated.h"
@@ -77,6 +78,24 @@ Result<std::vector<std::vector<std::uint8_t>>> decode_sealed(const flatbuffers::
   return out;
 }
 
+Result<std::optional<lang::Manifest>> decode_manifest(const fbs::Manifest* from, Op op, lang::Word word) {
+  if (from == nullptr) return std::nullopt;
+  if (!takes_image(op, word)) return malformed("a manifest that nothing is taken of");
+  if (from->flake() == nullptr || from->lines() == nullptr || !is_aligned(*from->lines())) return malformed("a manifest that is not whole");
+  const auto flake = FlakeRef::from(from->flake()->string_view());
+  if (!flake) return malformed("a flake that is none");
+  lang::Document document{lang::Kind::kManifest, {}, {}};
+  document.header.flake = *flake;
+  for (const fbs::Statement* line : *from->lines()) {
+    auto statement = decode_statement(*line, lang::Kind::kManifest);
+    if (!statement) return forward(statement.error());
+    document.statements.push_back(*statement);
+  }
+  const auto manifest = lang::read_manifest(document);
+  if (!manifest) return malformed("a manifest of other lines");
+  return *manifest;
+}
+
 Result<Place> decode_place(const fbs::Place& from) {
   const auto subnet = decode_subnet(from.subnet()), cidr = decode_subnet(from.cidr());
   if (!subnet || !cidr) return malformed("a subnet that is not one");
@@ -110,7 +129,8 @@ lang::Sign sign_of(Op op) {
     case Op::kClear:
     case Op::kHandOver:
     case Op::kSpend:
-    case Op::kRelease: return lang::Sign::kAdd;
+    case Op::kRelease:
+    case Op::kOpenImage: return lang::Sign::kAdd;
     case Op::kUnmake: return lang::Sign::kRemove;
     case Op::kMove: return lang::Sign::kMove;
     case Op::kInventory:
@@ -144,7 +164,10 @@ Result<Item> decode_item(const fbs::Item& from) {
   const std::uint64_t most = row.moves.empty() || row.fields.empty() ? lang::kWarm : lang::moved_field(row).max;
   if (from.state() > most) return malformed("a state that there is not");
   if (from.net() > lang::kMaxNet) return malformed("a net id out of range");
-  return Item{static_cast<lang::Word>(from.word()), *subject, from.net(), from.slot(), from.alive() != 0, from.state()};
+  const Digest image = decode_digest(from.image());
+  const bool is_image = image != Digest{};
+  if (is_image && (row.word != lang::Word::kJail || subject->kind != SubjectKind::kNone)) return malformed("an image that is something else, too");
+  return Item{static_cast<lang::Word>(from.word()), *subject, from.net(), from.slot(), from.alive() != 0, from.state(), is_image ? std::optional(image) : std::nullopt};
 }
 
 bool error_text_fits(const flatbuffers::String* text) {
@@ -181,12 +204,20 @@ std::vector<std::uint8_t> encode(const Task& task) {
     envelopes.push_back(fbs::CreateSealed(builder, bytes_at));
   }
   const auto sealed_at = builder.CreateVector(envelopes);
+  flatbuffers::Offset<fbs::Manifest> manifest;
+  if (task.manifest) {
+    std::vector<fbs::Statement> lines;
+    for (const lang::Statement& line : lang::document_of(*task.manifest).statements) lines.push_back(to_fbs(line));
+    const auto lines_at = builder.CreateVectorOfStructs(lines);
+    const auto flake_at = builder.CreateString(task.manifest->flake.view());
+    manifest = fbs::CreateManifest(builder, flake_at, lines_at);
+  }
   const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.pps,
                          task.place.mbps, task.place.io, task.place.slot, task.place.uid, task.place.net, task.place.drives);
   const fbs::Asleep asleep(to_fbs(task.asleep.image), to_fbs(task.asleep.vmm), to_fbs(task.asleep.file), task.asleep.mem, task.asleep.key_version);
   return finished_bytes(builder,
                         fbs::CreateTask(builder, task.seq, static_cast<std::uint8_t>(task.op),
-                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at, &asleep),
+                                        has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at, &asleep, manifest),
                         kTaskIdentifier);
 }
 
@@ -195,7 +226,7 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   if (!root) return forward(root.error());
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
-  if (from.op() > static_cast<std::uint8_t>(Op::kRelease)) return malformed("an operation that there is not");
+  if (from.op() > static_cast<std::uint8_t>(Op::kOpenImage)) return malformed("an operation that there is not");
   if (from.place() == nullptr || from.egress() == nullptr || from.closed() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();
@@ -217,14 +248,23 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   const auto asleep = decode_asleep(from.asleep());
   if (!asleep) return forward(asleep.error());
   task.asleep = *asleep;
+  auto manifest = decode_manifest(from.manifest(), task.op, task.statement.word);
+  if (!manifest) return forward(manifest.error());
+  task.manifest = *std::move(manifest);
   return task;
+}
+
+Result<lang::Manifest> manifest_of(const Task& task) {
+  if (!task.manifest) return fail(Errc::kDenied, "use an image without its manifest", to_string(lang::jail_view(task.statement).image));
+  if (sha256(lang::print(lang::document_of(*task.manifest))) == lang::jail_view(task.statement).image) return *task.manifest;
+  return fail(Errc::kDenied, "use an image by the manifest of another", to_string(lang::jail_view(task.statement).image));
 }
 
 std::vector<std::uint8_t> encode(const Answer& answer) {
   flatbuffers::FlatBufferBuilder builder;
   std::vector<fbs::Item> items;
   for (const Item& item : answer.items) {
-    items.emplace_back(to_fbs(item.subject), item.state, item.slot, item.net, static_cast<std::uint8_t>(item.word),
+    items.emplace_back(to_fbs(item.subject), to_fbs(item.image.value_or(Digest{})), item.state, item.slot, item.net, static_cast<std::uint8_t>(item.word),
                        item.alive ? 1 : 0);
   }
   const auto items_at = builder.CreateVectorOfStructs(items);

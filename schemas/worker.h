@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "policy-lang/manifest.h"
 #include "policy-lang/statement.h"
 #include "sealing/envelope.h"
 
@@ -41,6 +42,8 @@ enum class Op : std::uint8_t {
   kHandOver,   // snapshot: sees that the file is the one that was meant and fits this host, and gives the jail worker what a wake takes
   kSpend,      // snapshot: overwrites the wrapped key, so that nobody wakes of it again
   kRelease,    // jail: its vCPUs run
+  // The first step of `+ jail`, from a snapshot or not:
+  kOpenImage,  // storage: the image behind it, for all jails that have it. It is closed by kUnmake of a jail that names nothing but the image
 };
 [[nodiscard]] constexpr Op op_of(lang::Sign sign) {
   if (sign == lang::Sign::kAdd) return Op::kMake;
@@ -49,6 +52,9 @@ enum class Op : std::uint8_t {
 [[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer; }
 // Whether envelopes may come with it.
 [[nodiscard]] constexpr bool may_open(Op op) { return op == Op::kMake || op == Op::kMove || op == Op::kHandOver; }
+
+// Whether an image's manifest comes with it.
+[[nodiscard]] constexpr bool takes_image(Op op, lang::Word word) { return word == lang::Word::kJail && (op == Op::kMake || op == Op::kOpenImage); }
 
 // The drives that a jail has besides its root file system, as bits.
 using DriveSet = std::uint8_t;
@@ -94,7 +100,11 @@ struct Task {
   // are the worker's to check, with what it expects from the statement and place. At most kMaxSealed, of kMaxSealedBytes together.
   std::vector<std::vector<std::uint8_t>> sealed;
   Asleep asleep;
+  std::optional<lang::Manifest> manifest;  // takes_image(): of the image that the jail names. Not to be believed: manifest_of()
 };
+
+// What came as the manifest of the jail's image, where it is: SHA-256 of its text is the digest that the statement names. kDenied: it is another.
+[[nodiscard]] Result<lang::Manifest> manifest_of(const Task& task);
 
 // One thing found. net: bridges by net; taps by net and slot; rules by net. jail: cgroups and jails by subject; a jail whose
 // process is gone but whose directory is left has alive=false.
@@ -104,7 +114,8 @@ struct Item {
   std::uint16_t net = 0;
   std::uint32_t slot = 0;
   bool alive = false;
-  std::uint64_t state = 0;  // what a move of it changes: of a jail kRunning or kWarm, of a volume its key's version
+  std::uint64_t state = 0;  // what a move of it changes: of a jail kRunning or kWarm, of a volume its key's version; of an image 1 where it is damaged
+  std::optional<Digest> image = {};  // storage: an image that is open, whose word is jail; `alive`: as it should be
   bool operator==(const Item&) const = default;
 };
 

@@ -1,5 +1,7 @@
 #include "broker/beneath/pools.h"
 
+#include <cerrno>
+
 #include "broker/beneath/beneath.h"
 
 namespace mvm {
@@ -13,6 +15,7 @@ Status for_each_pool(int root, OpenDirectory open, const std::function<Status(co
     const auto tenant = Name::from(tenant_name);
     if (!tenant) continue;
     const auto below = open(root, tenant_name);
+    if (!below && below.error().sys_errno == ENOTDIR) continue;
     if (!below) return forward(below.error());
     const auto pools = names_in(below->get());
     if (!pools) return forward(pools.error());
@@ -20,6 +23,7 @@ Status for_each_pool(int root, OpenDirectory open, const std::function<Status(co
       const auto pool = Name::from(pool_name);
       if (!pool) continue;
       const auto files = open(below->get(), pool_name);
+      if (!files && files.error().sys_errno == ENOTDIR) continue;
       if (!files) return forward(files.error());
       auto names = names_in(files->get());
       if (!names) return forward(names.error());

@@ -21,7 +21,7 @@ struct PoolFiles {
   std::vector<std::string> names;
 };
 using OpenDirectory = Result<Fd> (*)(int above, const std::string& name);
-// Each pool's, one after the other; directories whose names are no tenant's or pool's are passed over. Ends with the first error.
+// Each pool's, one after the other; what is no directory, or has a name that is no tenant's or pool's, is passed over. Ends with the first error.
 [[nodiscard]] Status for_each_pool(int root, OpenDirectory open, const std::function<Status(const PoolFiles&)>& look);
 
 }  // namespace mvm

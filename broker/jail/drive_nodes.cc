@@ -39,7 +39,7 @@ Result<std::string> line_of(int block, const std::string& path) {
 
 }  // namespace
 
-Result<dev_t> device_named(int block, const std::string& device) {
+Result<dev_t> device_named(int block, const std::string& device, Use use) {
   const auto names = names_in(block);
   if (!names) return forward(names.error());
   for (const std::string& name : *names) {
@@ -48,19 +48,20 @@ Result<dev_t> device_named(int block, const std::string& device) {
     if (!its_name || *its_name != device) continue;  // another's, or one that has gone since
     const auto suspended = line_of(block, name + "/dm/suspended");
     if (!suspended || *suspended != "0") return fail(Errc::kBusy, "use a device that is suspended", device);
+    const auto read_only = line_of(block, name + "/ro");
+    if (!read_only || (use == Use::kRead && *read_only != "1")) return fail(Errc::kDenied, "share a device that can be written to", device);
     const auto number = line_of(block, name + "/dev");
     return number ? read_number(*number, device) : Result<dev_t>(forward(number.error()));
   }
   return fail(Errc::kNotFound, "find the drive's device", device);
 }
 
-Status place_device(int directory, const std::string& name, const std::string& device, uid_t uid) {
-  const auto block = open_absolute("/sys/block", O_RDONLY | O_DIRECTORY);
-  if (!block) return forward(block.error());
-  const auto number = device_named(block->get(), device);
+Status place_device(int block, int directory, const DriveNode& node) {
+  const auto number = device_named(block, node.device, node.use);
   if (!number) return forward(number.error());
-  if (mknodat(directory, name.c_str(), S_IFBLK | 0600, *number) != 0) return fail_errno(errno, "make the drive's node", name);
-  if (fchownat(directory, name.c_str(), uid, uid, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno(errno, "give the drive's node away", name);
+  const mode_t mode = node.use == Use::kRead ? 0400 : 0600;
+  if (mknodat(directory, node.name.c_str(), S_IFBLK | mode, *number) != 0) return fail_errno(errno, "make the drive's node", node.name);
+  if (fchownat(directory, node.name.c_str(), node.uid, node.uid, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno(errno, "give the drive's node away", node.name);
   return {};
 }
 

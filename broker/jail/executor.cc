@@ -21,7 +21,7 @@ Result<std::unique_ptr<Executor>> Executor::make(Host host) {
 
 Executor::Executor(Host host, MemoryDirectories memory, std::string io_device, Watch watch, Wakes wakes)
     : cgroups_(std::move(host.cgroups), std::move(io_device)),
-      jails_(std::move(host.state), std::move(host.state_path)),
+      jails_(std::move(host.state), std::move(host.state_path), std::move(host.block)),
       memory_(std::move(memory)),
       wakes_(std::move(wakes)),
       microvms_(cgroups_, jails_, memory_, wakes_, std::move(host.pages), std::move(host.firecracker)),
@@ -86,7 +86,9 @@ wire::Digested Executor::change(const wire::Task& task) {
 Status Executor::make(const wire::Task& task) {
   const Subject& instance = task.statement.subject;
   if (task.statement.word == lang::Word::kCgroup) return cgroups_.make(instance, lang::cgroup_view(task.statement));
-  auto vmm = microvms_.make(task.statement, task.place);
+  const auto image = wire::manifest_of(task);
+  if (!image) return forward(image.error());
+  auto vmm = microvms_.make(task.statement, task.place, *image);
   if (!vmm) return forward(vmm.error());
   return watch_.add(instance, std::move(vmm->pidfd));
 }

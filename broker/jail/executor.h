@@ -24,6 +24,7 @@ struct Host {
   std::string firecracker;  // absolute; the directory of the two binaries
   Fd memory;                // directory of the memory file system
   std::string memory_path;  // absolute
+  Fd block;                 // /sys/block
   PageServers pages = {};
   Fd link = {};             // from the snapshot worker
 };

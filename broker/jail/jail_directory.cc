@@ -1,7 +1,6 @@
 #include "broker/jail/jail_directory.h"
 
 #include <fcntl.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -9,8 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <vector>
 
 #include "base/derived.h"
+#include "base/hasher.h"
 #include "broker/beneath/beneath.h"
 #include "broker/jail/cgroup.h"
 #include "broker/jail/drive_nodes.h"
@@ -23,7 +24,8 @@ constexpr const char* kJails = "jails";
 constexpr unsigned kMiscMajor = 10;
 constexpr std::size_t kMaxMisc = 64 * 1024;
 constexpr const char* kExecName = "firecracker";  // the jailer names a directory after the executable
-constexpr std::array<const char*, 2> kImageFiles = {"kernel", "rootfs"};
+constexpr const char* kKernel = "kernel";
+constexpr std::size_t kChunk = 256 << 10;
 // What the jailer makes and gives to the uid, innermost first, and at last the root itself.
 constexpr std::array<const char*, 4> kJailFolders = {"run", "dev/net", "dev", "."};
 
@@ -45,24 +47,39 @@ Result<struct stat> stat_of(int fd, const std::string& name) {
   return info;
 }
 
-Status copy(int from, int directory, const char* name, off_t size) {
-  const Fd to(openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400));
-  const int open_errno = errno;
-  if (!to.valid()) return fail_errno(open_errno, "create", name);
-  while (size > 0) {
-    const ssize_t sent = sendfile(to.get(), from, nullptr, static_cast<std::size_t>(size));
+Status write_all(int to, std::string_view bytes, const char* name) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = write(to, bytes.data(), bytes.size());
     const int saved = errno;
-    if (sent < 0) return fail_errno(saved, "copy", name);
-    if (sent == 0) return fail(Errc::kCorrupt, "copy: it has become shorter", name);
-    size -= sent;
+    if (wrote < 0) return fail_errno(saved, "write", name);
+    bytes.remove_prefix(static_cast<std::size_t>(wrote));
   }
-  if (fchmod(to.get(), 0444) != 0) return fail_errno(errno, "fchmod", name);
   return {};
 }
 
+// What is hashed is what is written, so whatever becomes of the image meanwhile, the jail has the kernel that was meant or none.
+Status copy_kernel(int from, int to, const lang::KernelView& kernel) {
+  Sha256 hasher;
+  std::vector<char> chunk(kChunk);
+  std::uint64_t all = 0;
+  for (;;) {
+    const ssize_t got = read(from, chunk.data(), chunk.size());
+    const int saved = errno;
+    if (got < 0) return fail_errno(saved, "read", kKernel);
+    if (got == 0) break;
+    const std::string_view piece(chunk.data(), static_cast<std::size_t>(got));
+    all += piece.size();
+    if (all > kernel.bytes) break;
+    hasher.add(piece);
+    if (auto wrote = write_all(to, piece, kKernel); !wrote) return wrote;
+  }
+  if (all == kernel.bytes && hasher.digest() == kernel.digest) return {};
+  return fail(Errc::kCorrupt, "copy the kernel: it is not the one that the image's manifest names", kKernel);
+}
+
 // Root's and 0444, so the jail's uid can read it and nothing of the jail can change it, whatever name it gets there.
-Status place_file(int images, const std::string& path, int root, const char* name) {
-  const auto file = open_beneath(images, path, O_RDONLY | O_NOFOLLOW, Mounts::kCross);
+Result<Fd> open_image_file(int images, const std::string& path) {
+  auto file = open_beneath(images, path, O_RDONLY | O_NOFOLLOW, Mounts::kCross);
   if (!file && file.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "find the image's file", path);
   if (!file) return forward(file.error());
   const auto info = stat_of(file->get(), path);
@@ -70,14 +87,10 @@ Status place_file(int images, const std::string& path, int root, const char* nam
   if (!S_ISREG(info->st_mode) || info->st_uid != 0 || (info->st_mode & 07777) != 0444) {
     return fail(Errc::kDenied, "use an image that is not root's and 0444", path);
   }
-  const std::string by_fd = "/proc/self/fd/" + std::to_string(file->get());
-  const int linked = linkat(AT_FDCWD, by_fd.c_str(), root, name, AT_SYMLINK_FOLLOW);
-  const int saved = errno;
-  if (linked == 0) return {};
-  // Another file system, or one with as many links as it takes.
-  if (saved == EXDEV || saved == EMLINK) return copy(file->get(), root, name, info->st_size);
-  return fail_errno(saved, "link into the jail", path);
+  return file;
 }
+
+std::string image_file(const Digest& image, const char* name) { return "images/" + to_hex(image.bytes) + "/" + name; }
 
 // "126 userfaultfd" of /proc/misc: the minor of the device, 10 being the major of all there.
 Result<unsigned> userfaultfd_minor() {
@@ -126,15 +139,36 @@ Result<Fd> JailDirectories::make_root(const Subject& instance) {
   return make_directories(state_.get(), names);
 }
 
-Status JailDirectories::prepare(const Subject& instance, const Digest& image) {
+Status JailDirectories::prepare(const Subject& instance) {
   if (auto same = check_path(); !same) return same;
   const auto root = make_root(instance);
   if (!root) return forward(root.error());
-  const std::string image_path = "images/" + to_hex(image.bytes);
-  for (const char* name : kImageFiles) {
-    if (auto placed = place_file(state_.get(), image_path + "/" + name, root->get(), name); !placed) return placed;
-  }
   if (mkdirat(root->get(), kMemoryInJail, 0700) != 0) return fail_errno(errno, "make a folder of the jail", kMemoryInJail);
+  return {};
+}
+
+Status JailDirectories::place_rootfs(const Subject& instance, const Digest& image, uid_t uid) {
+  const auto root = open_root(instance);
+  return root ? place_device(block_.get(), root->get(), {"rootfs", image_device_name(image), Use::kRead, uid}) : forward(root.error());
+}
+
+Status JailDirectories::place_kernel(const Subject& instance, const Digest& image, const lang::KernelView& kernel) {
+  const auto root = open_root(instance);
+  if (!root) return forward(root.error());
+  const auto from = open_image_file(state_.get(), image_file(image, kKernel));
+  if (!from) return forward(from.error());
+  const Fd to(openat(root->get(), kKernel, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400));
+  const int saved = errno;
+  if (!to.valid()) return fail_errno(saved, "create", kKernel);
+  if (auto copied = copy_kernel(from->get(), to.get(), kernel); !copied) return copied;
+  if (fchmod(to.get(), 0444) != 0) return fail_errno(errno, "fchmod", kKernel);
+  return {};
+}
+
+Status JailDirectories::remove_kernel(const Subject& instance) {
+  const auto root = open_root(instance);
+  if (!root) return forward(root.error());
+  if (unlinkat(root->get(), kKernel, 0) != 0) return fail_errno(errno, "remove", kKernel);
   return {};
 }
 
@@ -142,7 +176,7 @@ Status JailDirectories::place_drives(const Subject& instance, wire::DriveSet dri
   const auto root = open_root(instance);
   if (!root) return forward(root.error());
   if ((drives & wire::kDataDrive) != 0) {
-    if (auto placed = place_device(root->get(), "data", data_device_name(instance), uid); !placed) return placed;
+    if (auto placed = place_device(block_.get(), root->get(), {"data", data_device_name(instance), Use::kReadWrite, uid}); !placed) return placed;
   }
   return {};
 }

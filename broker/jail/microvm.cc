@@ -93,7 +93,7 @@ Status configure(Api& api, const lang::Statement& jail, const wire::Place& place
 
 }  // namespace
 
-Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place) {
+Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place, const lang::Manifest& image) {
   if (place.uid == 0) return fail(Errc::kDenied, "jail a microVM as root", to_string(jail.subject));
   const auto cgroup = cgroups_.open(jail.subject);
   if (!cgroup) return forward(cgroup.error());
@@ -103,7 +103,7 @@ Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place
   // What is left of a jail whose process has gone; nothing lives in it.
   if (auto clean = jails_.remove(jail.subject); !clean) return forward(clean.error());
   if (auto clean = memory_.remove(jail.subject); !clean) return forward(clean.error());
-  auto built = build(jail, place, cgroup->get());
+  auto built = build(jail, place, image, cgroup->get());
   if (built) return built;
   if (auto undone = unmake(jail.subject); !undone) {
     Error both = built.error();
@@ -113,9 +113,13 @@ Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place
   return built;
 }
 
-Result<Vmm> Microvms::build(const lang::Statement& jail, const wire::Place& place, int cgroup) {
+Result<Vmm> Microvms::build(const lang::Statement& jail, const wire::Place& place, const lang::Manifest& image, int cgroup) {
   const bool wakes = lang::jail_view(jail).boot == lang::kBootSnapshot;
-  if (auto ready = jails_.prepare(jail.subject, lang::jail_view(jail).image); !ready) return forward(ready.error());
+  if (auto ready = jails_.prepare(jail.subject); !ready) return forward(ready.error());
+  if (auto placed = jails_.place_rootfs(jail.subject, lang::jail_view(jail).image, place.uid); !placed) return forward(placed.error());
+  if (!wakes) {
+    if (auto placed = jails_.place_kernel(jail.subject, lang::jail_view(jail).image, image.kernel); !placed) return forward(placed.error());
+  }
   if (auto ready = memory_.prepare(jail.subject, place.uid); !ready) return forward(ready.error());
   if (auto placed = jails_.place_drives(jail.subject, place.drives, place.uid); !placed) return forward(placed.error());
   const auto vmm = wakes ? start_page_server(jail, place, cgroup) : Result<Digest>(Digest{});
@@ -136,6 +140,7 @@ Status Microvms::boot(Api& api, const lang::Statement& jail, const wire::Place& 
   if (auto configured = configure(api, jail, place); !configured) return configured;
   if (auto closed = close_jail(root); !closed) return closed;
   if (auto started = send(api, start(), kStartTime); !started) return started;
+  if (auto removed = jails_.remove_kernel(jail.subject); !removed) return removed;
   return lang::jail_view(jail).state == lang::kWarm ? send(api, pause()) : Status{};
 }
 

@@ -46,9 +46,9 @@ class Microvms {
   Microvms(Cgroups& cgroups, JailDirectories& jails, MemoryDirectories& memory, Wakes& wakes, PageServers pages, std::string firecracker)
       : cgroups_(cgroups), jails_(jails), memory_(memory), wakes_(wakes), pages_(std::move(pages)), firecracker_(std::move(firecracker)) {}
 
-  // The statement is a jail's. What boots from a snapshot, which was handed over before, is left paused: release() lets it run. On an error nothing
+  // The statement is a jail's, and the manifest its image's. What boots from a snapshot, which was handed over before, is left paused: release() lets it run. On an error nothing
   // of it is left, or the error says so.
-  [[nodiscard]] Result<Vmm> make(const lang::Statement& jail, const wire::Place& place);
+  [[nodiscard]] Result<Vmm> make(const lang::Statement& jail, const wire::Place& place, const lang::Manifest& image);
   [[nodiscard]] Status release(const lang::Statement& jail);
   // Ends it, waits until it is gone, and removes its jail. Already gone is success. The cgroup stays.
   [[nodiscard]] Status unmake(const Subject& instance);
@@ -71,7 +71,7 @@ class Microvms {
   [[nodiscard]] Result<std::uint64_t> state(const Subject& instance) const;
 
  private:
-  [[nodiscard]] Result<Vmm> build(const lang::Statement& jail, const wire::Place& place, int cgroup);
+  [[nodiscard]] Result<Vmm> build(const lang::Statement& jail, const wire::Place& place, const lang::Manifest& image, int cgroup);
   [[nodiscard]] Status boot(Api& api, const lang::Statement& jail, const wire::Place& place, int root);
   [[nodiscard]] Status load(Api& api, const lang::Statement& jail, const wire::Place& place, int root, const Digest& vmm);
   // Its page server runs and has the snapshot open when this returns. The version of Firecracker that has to load it.

@@ -108,9 +108,12 @@ Result<Device> DeviceMapper::find(const std::string& name) const {
   return device_of(request.head());
 }
 
-Result<Target> DeviceMapper::table(const std::string& name) const {
+Result<Target> DeviceMapper::table(const std::string& name) const { return read_target(name, DM_STATUS_TABLE_FLAG); }
+Result<Target> DeviceMapper::status(const std::string& name) const { return read_target(name, 0); }
+
+Result<Target> DeviceMapper::read_target(const std::string& name, std::uint32_t flags) const {
   Request request(name);
-  request.head().flags = DM_STATUS_TABLE_FLAG;
+  request.head().flags = flags;
   if (auto done = call(control_, DM_TABLE_STATUS, request, "read the device's table"); !done) return forward(done.error());
   if (request.overflowed() || request.head().target_count != 1) return fail(Errc::kDenied, "read a table of one target", name);
   dm_target_spec spec{};

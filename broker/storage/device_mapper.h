@@ -52,6 +52,8 @@ class DeviceMapper {
   [[nodiscard]] Result<Device> find(const std::string& name) const;
   // Its one target, with parameters as the kernel tells them.
   [[nodiscard]] Result<Target> table(const std::string& name) const;
+  // The same target, with what the kernel has seen of it since it was made.
+  [[nodiscard]] Result<Target> status(const std::string& name) const;
   // Already gone is success. kBusy: it is open.
   [[nodiscard]] Status remove(const std::string& name) const;
   // Puts an error target in its place, so that whoever holds it open reads and writes nothing any more, and its key is gone.
@@ -60,6 +62,7 @@ class DeviceMapper {
   [[nodiscard]] Result<std::vector<std::string>> names() const;
 
  private:
+  [[nodiscard]] Result<Target> read_target(const std::string& name, std::uint32_t flags) const;
   [[nodiscard]] Status load(const NewDevice& device) const;
   [[nodiscard]] Result<Device> resume(const std::string& name) const;
   Fd control_;

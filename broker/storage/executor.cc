@@ -60,12 +60,30 @@ Status find_open(const Host& host, Items& items) {
   return {};
 }
 
+// Of a jail, its image alone is ours: opened before it is made, and closed by recovery and settle() when no jail has it any more.
+Status change_image(Host& host, const wire::Task& task) {
+  const Digest image = lang::jail_view(task.statement).image;
+  if (task.op == wire::Op::kUnmake) return host.open_images().close(image);
+  if (task.op != wire::Op::kOpenImage) return fail(Errc::kUnsupported, "do to an image what is not done to one");
+  const auto manifest = wire::manifest_of(task);
+  if (!manifest) return forward(manifest.error());
+  return host.open_images().open(image, manifest->rootfs);
+}
+
+Status find_images(const Host& host, Items& items) {
+  const auto open = host.open_images().list();
+  if (!open) return forward(open.error());
+  for (const FoundImage& each : *open) items.push_back({.word = Word::kJail, .subject = {}, .alive = each.whole, .state = each.damaged, .image = each.image});
+  return {};
+}
+
 constexpr std::array kExecutors = {
     Executor{Word::kVolume, make_volume, unmake_volume, find_volumes, move_volume},
     Executor{Word::kLuksOpen, make_open, unmake_open, find_open},
 };
 
 Status change(Host& host, const wire::Task& task) {
+  if (task.statement.word == Word::kJail) return change_image(host, task);
   const auto found = std::ranges::find(kExecutors, task.statement.word, &Executor::word);
   if (found == kExecutors.end()) return fail(Errc::kUnsupported, "run a statement that is not the storage worker's");
   if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
@@ -79,6 +97,7 @@ Result<Items> inventory(const Host& host) {
   for (const Executor& executor : kExecutors) {
     if (auto found = executor.find(host, items); !found) return forward(found.error());
   }
+  if (auto found = find_images(host, items); !found) return forward(found.error());
   return items;
 }
 

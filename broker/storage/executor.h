@@ -9,6 +9,7 @@
 #include "broker/storage/device_mapper.h"
 #include "broker/storage/key_source.h"
 #include "broker/storage/loop.h"
+#include "broker/storage/open_images.h"
 #include "broker/storage/open_volumes.h"
 #include "broker/storage/volumes.h"
 #include "schemas/worker.h"
@@ -20,11 +21,13 @@ struct Host {
   DeviceMapper devices;
   Loops loops;
   Volumes volumes;
+  Fd images;  // <state>/images
   SecretArena arena;
   const sealing::Session& session;  // whose public half is offered
   KeySource& keys;
 
   [[nodiscard]] OpenVolumes open_volumes() const { return {devices, loops, volumes, arena}; }
+  [[nodiscard]] OpenImages open_images() const { return {devices, loops, images.get()}; }
 };
 
 using Items = std::vector<wire::Item>;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 
 namespace mvm::storage {
 namespace {
@@ -15,6 +16,15 @@ namespace {
 constexpr int kTries = 16;  // that another process takes the free device before us, in a row
 
 }  // namespace
+
+std::optional<unsigned> loop_number(std::string_view device) {
+  const std::string major = std::to_string(kLoopMajor) + ":";
+  if (!device.starts_with(major)) return std::nullopt;
+  unsigned number = 0;
+  const char* const end = device.data() + device.size();
+  const auto read = std::from_chars(device.data() + major.size(), end, number);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+}
 
 Result<Fd> Loops::open_node(unsigned number, Writes writes) const {
   const std::string name = "loop" + std::to_string(number);

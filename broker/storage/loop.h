@@ -7,7 +7,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -17,6 +19,9 @@ namespace mvm::storage {
 
 inline constexpr std::uint32_t kLoopBlock = 4096;  // bytes; a multiple of what the disks below take, so that I/O can be direct
 inline constexpr unsigned kLoopMajor = 7;
+
+// Of "7:N"; nothing where it is no loop device.
+[[nodiscard]] std::optional<unsigned> loop_number(std::string_view device);
 
 // Held open: as long as it is, the device stays.
 struct Loop {

@@ -1,29 +1,22 @@
 #include "broker/storage/open_volumes.h"
 
-#include <fcntl.h>
-#include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <optional>
 #include <sstream>
 
 #include "base/derived.h"
-#include "broker/beneath/beneath.h"
+#include "broker/storage/closing.h"
 #include "broker/storage/keyring.h"
 
 namespace mvm::storage {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // As libcryptsetup names them, so that `cryptsetup status` and `close` know what they see.
 constexpr std::string_view kUuidPrefix = "CRYPT-LUKS2-";
 constexpr const char* kCrypt = "crypt";
-constexpr std::size_t kMaxMounts = 4 << 20;
 
 std::string device_uuid(std::string luks_uuid, const std::string& name) {
   std::erase(luks_uuid, '-');
@@ -46,20 +39,8 @@ std::optional<unsigned> loop_of(const Target& table) {
   std::istringstream words(table.parameters);
   std::string cipher, key, iv, device;
   words >> cipher >> key >> iv >> device;
-  const std::string major = std::to_string(kLoopMajor) + ":";
-  if (table.type != kCrypt || !device.starts_with(major)) return std::nullopt;
-  unsigned number = 0;
-  const char* const end = device.data() + device.size();
-  const auto read = std::from_chars(device.data() + major.size(), end, number);
-  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+  return table.type == kCrypt ? loop_number(device) : std::nullopt;
 }
-
-void pause() {
-  const timespec moment{0, 5'000'000};
-  (void)nanosleep(&moment, nullptr);
-}
-
-std::string number_of(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
 
 }  // namespace
 
@@ -110,19 +91,7 @@ Status OpenVolumes::close(const Subject& instance) const {
   const bool nothing_of_ours = !found && (found.error().code == Errc::kNotFound || found.error().code == Errc::kDenied);
   if (nothing_of_ours) return {};
   if (!found) return forward(found.error());
-  const auto until = Clock::now() + kCloseTime;
-  for (;;) {
-    auto gone = devices_.remove(name);
-    if (gone || gone.error().code != Errc::kBusy) return gone;
-    if (Clock::now() < until) {
-      pause();
-      continue;
-    }
-    const auto device = devices_.find(name);
-    if (!device) return device.error().code == Errc::kNotFound ? Status{} : forward(device.error());
-    const std::string times = "it is open " + std::to_string(device->open_count) + " times";
-    return fail(Errc::kBusy, "close the volume: " + times + who_holds(device->number), name);
-  }
+  return close_device(devices_, name);
 }
 
 Result<std::vector<FoundOpen>> OpenVolumes::list() const {
@@ -137,28 +106,6 @@ Result<std::vector<FoundOpen>> OpenVolumes::list() const {
     else if (found.error().code != Errc::kNotFound && found.error().code != Errc::kDenied) return forward(found.error());
   }
   return all;
-}
-
-std::string who_holds(dev_t device) {
-  std::string who;
-  const std::string number = number_of(device);
-  const auto holders = open_absolute("/sys/dev/block", O_RDONLY | O_DIRECTORY);
-  if (holders) {
-    // /sys/dev/block/M:N is a link to the device's own directory, and that is what is wanted.
-    const Fd directory(openat(holders->get(), (number + "/holders").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const auto names = directory.valid() ? names_in(directory.get()) : Result<std::vector<std::string>>(std::vector<std::string>{});
-    for (const std::string& name : names.value_or(std::vector<std::string>{})) who += "; " + name + " stands on it";
-  }
-  const Fd mounts(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
-  const auto text = mounts.valid() ? read_all(mounts.get(), kMaxMounts) : Result<std::string>(std::string());
-  std::istringstream lines(text.value_or(std::string()));
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string id, parent, of, root, where;
-    words >> id >> parent >> of >> root >> where;
-    if (of == number) who += "; mounted at " + where;
-  }
-  return who;
 }
 
 }  // namespace mvm::storage

@@ -3,7 +3,6 @@
 // Nothing is kept here; what is open is what the kernel says. Proven by: tests/node/storage/.
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,9 +12,6 @@
 #include "broker/storage/volumes.h"
 
 namespace mvm::storage {
-
-// How long closing waits for whoever has the device open: an ended microVM's last descriptor, or udev's look at a new device.
-inline constexpr std::chrono::milliseconds kCloseTime{3'000};
 
 struct FoundOpen {
   Subject instance;
@@ -43,8 +39,5 @@ class OpenVolumes {
   const Volumes& volumes_;
   const SecretArena& arena_;
 };
-
-// What sysfs and the mount table show of who has a block device open: "mounted at /mnt", "dm-3 stands on it".
-[[nodiscard]] std::string who_holds(dev_t device);
 
 }  // namespace mvm::storage

@@ -34,7 +34,10 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   const std::string state = arguments[0];
   auto volumes = open_absolute(state + "/volumes", O_RDONLY | O_DIRECTORY);
   auto nodes = open_absolute(state + "/nodes", O_RDONLY | O_DIRECTORY);
-  if (!volumes || !nodes) return report(!volumes ? volumes.error() : nodes.error());
+  auto images = open_absolute(state + "/images", O_PATH | O_DIRECTORY);
+  for (const auto* directory : {&volumes, &nodes, &images}) {
+    if (!*directory) return report(directory->error());
+  }
   if (auto alone = worker::be_alone(volumes->get(), "volumes"); !alone) return report(alone.error());
   auto arena = SecretArena::make();
   if (!arena) return report(arena.error());
@@ -46,9 +49,9 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   if (auto works = check_luks_works(*arena); !works) return report(works.error());
   const auto keys = make_keys(*session);
   (void)std::locale::classic();  // made once, with a call that the filter does not grant
-  const sandbox::Place places[] = {{"$volumes", volumes->get()}, {"$nodes", nodes->get()}};
+  const sandbox::Place places[] = {{"$volumes", volumes->get()}, {"$nodes", nodes->get()}, {"$images", images->get()}};
   sandbox::enter_or_exit(grants, places);
-  Host host{DeviceMapper(Fd(kDeviceMapperFd)), Loops(Fd(kLoopControlFd), *std::move(nodes)), Volumes(*std::move(volumes)), *std::move(arena), *session, *keys};
+  Host host{DeviceMapper(Fd(kDeviceMapperFd)), Loops(Fd(kLoopControlFd), *std::move(nodes)), Volumes(*std::move(volumes)), *std::move(images), *std::move(arena), *session, *keys};
   const auto served = worker::serve([&](const wire::Task& task) { return dispatch(host, task); });
   return served ? EX_OK : report(served.error());
 }

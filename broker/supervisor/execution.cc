@@ -11,11 +11,12 @@ using lang::Sign;
 using lang::Statement;
 using lang::Word;
 
-Execution::Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys)
+Execution::Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys, HeldImages images)
     : host_(host),
       plan_(std::move(plan)),
       projection_(std::move(projection)),
       keys_(std::move(keys)),
+      images_(std::move(images)),
       digest_(lang::text_digest(plan_.plan())),
       schedule_(plan_.plan().statements),
       outcomes_(plan_.plan().statements.size(), Outcome::kPending) {}
@@ -78,6 +79,11 @@ Status Execution::send_step(InFlight what, wire::Asleep asleep) {
   if (wire::may_open(step.op) && step.worker != lang::Worker::kJail) {
     task->sealed = keys_.for_statement(statement, host_.state.header.node, plan_.plan().header.generation, host_.state.find(statement.subject, Word::kSnapshot));
   }
+  if (wire::takes_image(step.op, statement.word)) {
+    const auto manifest = manifest_for(statement);
+    if (!manifest) return step_failed(std::move(what), manifest.error());
+    task->manifest = *manifest;
+  }
   return hand(what, step.worker, *std::move(task));
 }
 
@@ -87,6 +93,12 @@ Status Execution::hand(const InFlight& what, lang::Worker worker, wire::Task tas
   in_flight_[*seq] = what;
   in_flight_[*seq].deadline = Clock::now() + kTaskDeadline;
   return {};
+}
+
+Result<lang::Manifest> Execution::manifest_for(const Statement& jail) const {
+  const auto image = images_.find(lang::jail_view(jail).image);
+  if (image == images_.end()) return fail(Errc::kNotFound, "find the image of a jail", to_string(lang::jail_view(jail).image));
+  return image->second ? Result<lang::Manifest>(image->second->manifest) : forward(image->second.error());
 }
 
 // What a statement's workers have to know of a snapshot besides what it says.
@@ -326,6 +338,17 @@ Status Execution::say(Index index, wire::Phase phase, const Error& error) {
     case wire::Phase::kSkipped: return host_.audit.append("skipped " + line + ": " + error.tried);
   }
   return {};
+}
+
+bool Execution::wants_settling() const {
+  if (wants_settling_) return true;
+  const std::set<Digest> used = host_.state.images();
+  for (Index index = 0; index < outcomes_.size(); ++index) {
+    const Statement& statement = at(index);
+    if (statement.word != Word::kJail || statement.sign == Sign::kMove || outcomes_[index] == Outcome::kSkipped) continue;
+    if (!used.contains(lang::jail_view(statement).image)) return true;
+  }
+  return false;
 }
 
 Status Execution::finish() {

@@ -32,8 +32,8 @@ class Execution {
   using Clock = std::chrono::steady_clock;
   using Index = Schedule::Index;
 
-  // `keys` cover the plan.
-  Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys);
+  // `keys` cover the plan, and `images` are those that it names: held until this is gone.
+  Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys, HeldImages images);
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
 
@@ -47,8 +47,9 @@ class Execution {
   // Nothing runs, and nothing will. finish() then says what holds, and ends the journal.
   [[nodiscard]] bool over() const { return schedule_.over() && in_flight_.empty() && undos_.empty(); }
   [[nodiscard]] Status finish();
-  // A wake failed or was undone: whether its snapshot is spent, the kernel's inventory says (settle()).
-  [[nodiscard]] bool wants_settling() const { return wants_settling_; }
+  // When it is over, and before finish(): whether settle() has something to do. A wake failed or was undone: whether its snapshot is spent, the
+  // kernel's inventory says. Or an image that the plan names is no jail's any more, and is to be closed.
+  [[nodiscard]] bool wants_settling() const;
 
  private:
   enum class Outcome : std::uint8_t { kPending, kDone, kFailed, kUndone, kSkipped };
@@ -75,6 +76,7 @@ class Execution {
   [[nodiscard]] Status hand(const InFlight& what, lang::Worker worker, wire::Task task);
   [[nodiscard]] Status step_done(InFlight what, const wire::Answer& answer);
   [[nodiscard]] Status step_failed(InFlight what, const Error& error);
+  [[nodiscard]] Result<lang::Manifest> manifest_for(const lang::Statement& statement) const;
   [[nodiscard]] Result<wire::Asleep> asleep_for(const lang::Statement& statement) const;
   [[nodiscard]] Status done(Index index);
   [[nodiscard]] Status failed(Index index, const Error& error);
@@ -93,6 +95,7 @@ class Execution {
   lang::VerifiedPlan plan_;
   lang::Document projection_;
   Keys keys_;
+  HeldImages images_;
   Digest digest_;
   Schedule schedule_;
   std::vector<Outcome> outcomes_;

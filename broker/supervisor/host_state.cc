@@ -67,6 +67,14 @@ bool HostState::has_what_it_needs(const Statement& make) const {
   });
 }
 
+std::set<Digest> HostState::images() const {
+  std::set<Digest> images;
+  for (const auto& [key, line] : lines_) {
+    if (line.word == Word::kJail) images.insert(lang::jail_view(line).image);
+  }
+  return images;
+}
+
 bool HostState::nothing_stands_on(const Subject& subject, Word word) const {
   return std::ranges::none_of(lang::table(), [&](const Row& row) {
     if (((row.needs | row.uses) & bit(word)) == 0) return false;

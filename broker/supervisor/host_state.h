@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,8 @@ class HostState {
   // Whether the statement could be carried out now, as V2 says it of `needs` and `uses`. For going back, and for going on
   // after a crash, where no verified plan says so.
   [[nodiscard]] bool has_what_it_needs(const lang::Statement& make) const;
+  // Of all jails.
+  [[nodiscard]] std::set<Digest> images() const;
   [[nodiscard]] bool nothing_stands_on(const Subject& subject, lang::Word word) const;
 
  private:

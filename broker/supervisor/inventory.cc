@@ -22,7 +22,10 @@ Inventory::Identity Inventory::identity_of(const HostState& state, const Stateme
 }
 
 Inventory::Inventory(const std::vector<Item>& items) {
-  for (const Item& item : items) items_.emplace(identity_of(item), item);
+  for (const Item& item : items) {
+    if (item.image) images_.push_back(item);
+    else items_.emplace(identity_of(item), item);
+  }
 }
 
 Result<Inventory> Inventory::take(Workers& workers, const NodePolicy& policy) {
@@ -60,6 +63,15 @@ wire::Task sweep_task(const Item& item) {
   task.statement.subject = item.subject;
   task.place.net = item.net;
   task.place.slot = item.slot;
+  return task;
+}
+
+wire::Task close_image_task(const Digest& image) {
+  wire::Task task;
+  task.op = wire::Op::kUnmake;
+  task.statement.sign = lang::Sign::kRemove;
+  task.statement.word = Word::kJail;
+  task.statement.digests[0] = image;
   return task;
 }
 

@@ -20,6 +20,8 @@ class Inventory {
   // The item that is the line's thing, whole or not, or nullptr. Net's things are found by the net id and slot that the
   // state gives them.
   [[nodiscard]] const wire::Item* find(const HostState& state, const lang::Statement& line) const;
+  // Images that are open. Many jails have one, so none is a line's thing.
+  [[nodiscard]] const std::vector<wire::Item>& images() const { return images_; }
   // Items that are no line's thing, in an order in which they can be removed.
   [[nodiscard]] std::vector<wire::Item> leaks(const HostState& state) const;
 
@@ -29,9 +31,11 @@ class Inventory {
   [[nodiscard]] static Identity identity_of(const wire::Item& item);
   [[nodiscard]] static Identity identity_of(const HostState& state, const lang::Statement& line);
   std::map<Identity, wire::Item> items_;
+  std::vector<wire::Item> images_;
 };
 
 // The task that removes an item.
 [[nodiscard]] wire::Task sweep_task(const wire::Item& item);
+[[nodiscard]] wire::Task close_image_task(const Digest& image);
 
 }  // namespace mvm::supervisor

@@ -99,7 +99,8 @@ Result<Started> start_workers(const Setup& setup) {
 }
 
 Status lock_up(const Setup& setup, const Opened& opened) {
-  const sandbox::Place places[] = {{"$records", opened.records.get()}, {"$journal", opened.journal.get()}, {"$audit", opened.audit.get()}};
+  const sandbox::Place places[] = {{"$records", opened.records.get()}, {"$journal", opened.journal.get()}, {"$audit", opened.audit.get()},
+                                   {"$images", opened.images.get()}};
   return sandbox::enter(setup.grants, places);
 }
 
@@ -131,7 +132,7 @@ Result<Host> recover_host(Opened& opened, Started started, std::optional<Identit
   auto boots = open_file(opened.journal, ".", O_RDONLY | O_DIRECTORY);
   if (!boots) return forward(boots.error());
   Host host{std::move(started.gate), std::move(started.workers), Records(std::move(opened.records)), Journal(std::move(opened.journal)),
-            *std::move(audit), *std::move(policy), {}, [](const wire::Event&) {}, {}};
+            *std::move(audit), Images(std::move(opened.images)), *std::move(policy), {}, [](const wire::Event&) {}, {}};
   if (auto wrote = host.audit.append("start node=" + std::string(host.policy.text.header.node.view())); !wrote) return forward(wrote.error());
   if (auto recovered = recover(host, *boot); !recovered) return forward(recovered.error());
   if (auto remembered = remember_boot(*boots, opened.boot_id); !remembered) return forward(remembered.error());

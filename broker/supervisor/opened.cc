@@ -138,6 +138,10 @@ Result<Opened> open_all(const Setup& setup) {
     if (!directory) return forward(directory.error());
     *into = *std::move(directory);
   }
+  // Root's, who alone files images; others read them.
+  auto images = own_directory(out.state.get(), "images", {0, 0, 0755});
+  if (!images) return forward(images.error());
+  out.images = *std::move(images);
   for (const WorkerSetup& worker : setup.workers) {
     const auto user = sandbox::user_named(worker.user);
     if (!user) return forward(user.error());

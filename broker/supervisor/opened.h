@@ -20,7 +20,7 @@ inline constexpr const char* kSocketName = "hostd.sock";
 inline constexpr int kBacklog = 64;
 
 struct Opened {
-  Fd state, records, journal, audit;  // directories
+  Fd state, records, journal, audit, images;  // directories
   Fd lock;                            // held while we live: one hostd a state directory
   Fd listener;                        // non-blocking
   Fd signals;                         // signalfd of SIGTERM and SIGINT, which are blocked

@@ -163,6 +163,25 @@ Subjects unfinished_snapshots(const std::optional<Left>& left, const HostState& 
   return subjects;
 }
 
+// After all jails that have no line are gone. What somebody else holds open is read-only and nobody's data: it is said, and tried again.
+Status close_images(Host& host, const Inventory& inventory) {
+  const std::set<Digest> used = host.state.images();
+  for (const wire::Item& item : inventory.images()) {
+    const std::string image = to_string(*item.image);
+    if (item.state != 0 && host.damaged.insert(*item.image).second) {
+      const std::string advice = ": a block is not what its root hash says; microVMs read I/O errors there; `mvm image verify` says where";
+      if (auto wrote = host.audit.append("damaged image " + image + advice); !wrote) return wrote;
+    }
+    if (used.contains(*item.image)) continue;
+    const auto answer = host.workers.call(lang::Worker::kStorage, close_image_task(*item.image));
+    if (!answer) return forward(answer.error());
+    const std::string said = answer->ok ? "closed image " + image : "not-closed image " + image + ": " + answer->error.message();
+    if (auto wrote = host.audit.append(said); !wrote) return wrote;
+    if (answer->ok) host.damaged.erase(*item.image);
+  }
+  return {};
+}
+
 Status sweep(Host& host, const Inventory& inventory, const Subjects& removing) {
   for (const wire::Item& item : to_sweep(host, inventory, removing)) {
     const wire::Task task = sweep_task(item);
@@ -178,7 +197,7 @@ Status sweep(Host& host, const Inventory& inventory, const Subjects& removing) {
   const auto again = Inventory::take(host.workers, host.policy);
   if (!again) return forward(again.error());
   if (!to_sweep(host, *again, removing).empty()) return fail(Errc::kBusy, "sweep what has no line");
-  return {};
+  return close_images(host, *again);
 }
 
 Status write_records(Host& host, const Subjects& changed) {

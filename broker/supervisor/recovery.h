@@ -10,7 +10,8 @@
 // 5. whatever is there and has no line is a leak, and is swept; but data that somebody has used (a volume that was opened) only
 //    where the interrupted plan was removing it. Otherwise it is left, and the audit log says "stray"; and where a line of
 //    such data finds nothing, the line stays, and the log says "missing";
-// 6. V3 holds of the outcome, or hostd does not serve.
+// 6. images that are open and that no jail's line names are closed; one that is damaged is told of in the audit log, once;
+// 7. V3 holds of the outcome, or hostd does not serve.
 //
 // Proven by: tests/supervisor/crash_test.cc (killed before and after every mark).
 #pragma once
@@ -26,7 +27,7 @@ namespace mvm::supervisor {
 [[nodiscard]] Status recover(Host& host, Boot boot);
 
 // What the kernel shows and no line says is swept, and microVMs that have ended by themselves lose their jail's line: the
-// rest of steps 3 and 5, for when no plan runs. Watchers are told.
+// rest of steps 3, 5 and 6, for when no plan runs. Watchers are told.
 [[nodiscard]] Status settle(Host& host);
 
 }  // namespace mvm::supervisor

@@ -155,7 +155,9 @@ Status Server::take_submit(Connection& connection, Submitted submitted) {
   // What is about to run is in the log for good before it does.
   if (auto synced = host_.audit.sync(); !synced) return synced;
   connection.role = Connection::Role::kSubmitter;
-  execution_ = std::make_unique<Execution>(host_, std::move(admitted.plan), std::move(admitted.projection), std::move(admitted.keys));
+  auto images = host_.images.hold(plan, host_.gate);
+  if (!images) return forward(images.error());
+  execution_ = std::make_unique<Execution>(host_, std::move(admitted.plan), std::move(admitted.projection), std::move(admitted.keys), *std::move(images));
   return execution_->start();
 }
 
@@ -168,8 +170,11 @@ void Server::send_state(Connection& connection) {
 
 Status Server::finish_if_over() {
   if (execution_ == nullptr || !execution_->over()) return {};
+  // Before it is said that it has finished: then nothing is there any more that it had no need of.
+  if (execution_->wants_settling()) {
+    if (auto settled = settle_all(); !settled) return settled;
+  }
   if (auto finished = execution_->finish(); !finished) return finished;
-  settle_now_ = settle_now_ || execution_->wants_settling();
   execution_.reset();
   for (Connection& connection : connections_) {
     if (connection.role == Connection::Role::kSubmitter) connection.role = Connection::Role::kIdle;
@@ -180,6 +185,10 @@ Status Server::finish_if_over() {
 // Between plans, so whatever has no line then is a leak, and no age guard is needed.
 Status Server::settle_if_due() {
   if (execution_ != nullptr || (!settle_now_ && Clock::now() < settle_at_)) return {};
+  return settle_all();
+}
+
+Status Server::settle_all() {
   settle_now_ = false;
   settle_at_ = Clock::now() + kSettleEvery;
   if (auto settled = settle(host_); !settled) return settled;

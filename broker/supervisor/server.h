@@ -44,6 +44,7 @@ class Server {
   void send_state(Connection& connection);
   [[nodiscard]] Status finish_if_over();
   [[nodiscard]] Status settle_if_due();
+  [[nodiscard]] Status settle_all();
   void send(Connection& connection, const wire::Event& event, Fd descriptor = {});
   void broadcast(const wire::Event& event);
   void sweep_closed();

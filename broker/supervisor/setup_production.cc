@@ -29,6 +29,7 @@ constexpr const char* kMemory = "/var/lib/mvm/memory";  // a tmpfs of its own (v
 constexpr const char* kAgentUser = "mvm";
 constexpr const char* kDeviceMapper = "/dev/mapper/control";
 constexpr const char* kLoopControl = "/dev/loop-control";
+constexpr const char* kBlockDevices = "/sys/block";
 
 std::string read_boot_id() {
   const Fd fd(open(kBootId, O_RDONLY | O_CLOEXEC));
@@ -61,7 +62,7 @@ Setup setup(int argc, char** argv) {
                        {grants::kSnapshot, std::string(grants::kSnapshot.user), "/usr/libexec/mvm/mvm-snapshot", {kStateDirectory, kMemory},
                         {"snapshots"}, {}},
                        {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail",
-                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user)}, {}, {}}}},
+                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user), kBlockDevices}, {}, {}}}},
           .joints = {{lang::Worker::kStorage, lang::Worker::kSnapshot}, {lang::Worker::kSnapshot, lang::Worker::kJail}},
           .memory = kMemory};
 }

@@ -8,8 +8,9 @@ using wire::Op;
 std::vector<Step> steps_of(const lang::Statement& statement) {
   if (makes_snapshot(statement)) return {{Worker::kJail, Op::kDump}, {Worker::kSnapshot, Op::kMake}, {Worker::kJail, Op::kClear}};
   if (boots_from_snapshot(statement)) {
-    return {{Worker::kSnapshot, Op::kHandOver}, {Worker::kJail, Op::kMake}, {Worker::kSnapshot, Op::kSpend}, {Worker::kJail, Op::kRelease}};
+    return {{Worker::kStorage, Op::kOpenImage}, {Worker::kSnapshot, Op::kHandOver}, {Worker::kJail, Op::kMake}, {Worker::kSnapshot, Op::kSpend}, {Worker::kJail, Op::kRelease}};
   }
+  if (statement.word == lang::Word::kJail && statement.sign == lang::Sign::kAdd) return {{Worker::kStorage, Op::kOpenImage}, {Worker::kJail, Op::kMake}};
   return {{lang::row(statement.word).worker, wire::op_of(statement.sign)}};
 }
 

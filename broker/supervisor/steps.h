@@ -1,5 +1,5 @@
-// What a statement of a plan is, as tasks: one for its own worker, or several, where sleeping and waking take the jail worker, which has the VMM, and
-// the snapshot worker, which has the keys. Pure. Proven by: tests/supervisor/steps_test.cc.
+// What a statement of a plan is, as tasks: one for its own worker, or several, where a jail takes the storage worker, which opens its image, and
+// sleeping and waking take the jail worker, which has the VMM, and the snapshot worker, which has the keys. Pure. Proven by: tests/supervisor/steps_test.cc.
 #pragma once
 
 #include <vector>
@@ -22,7 +22,7 @@ struct Step {
   return statement.word == lang::Word::kSnapshot && statement.sign == lang::Sign::kAdd;
 }
 
-// More than one for `+ snapshot` (its memory is written, sealed and synced, cleared away) and for a jail that boots from one (checked and handed over,
+// More than one for `+ jail` (its image is opened), for `+ snapshot` (its memory is written, sealed and synced, cleared away) and for a jail that boots from one (checked and handed over,
 // loaded, the key overwritten, and only then let run: so nobody can wake of it twice, whoever dies when).
 [[nodiscard]] std::vector<Step> steps_of(const lang::Statement& statement);
 

@@ -26,12 +26,14 @@ Status wait_readable(int fd, Clock::time_point until, lang::Worker worker) {
   }
 }
 
-// Its own words, events from the jail worker alone, offers from the storage worker alone, and digests from the two that make snapshots.
+// Its own words (and images from the storage worker), events from the jail worker alone, offers from the storage worker alone, and digests from the two that make snapshots.
 bool may_say(lang::Worker worker, const wire::Answer& answer) {
   if (answer.seq == 0 && worker != lang::Worker::kJail) return false;
   if (answer.offer && worker != lang::Worker::kStorage) return false;
   if (answer.digest && worker != lang::Worker::kSnapshot && worker != lang::Worker::kJail) return false;
-  return std::ranges::all_of(answer.items, [&](const wire::Item& item) { return lang::row(item.word).worker == worker; });
+  return std::ranges::all_of(answer.items, [&](const wire::Item& item) {
+    return worker == (item.image ? lang::Worker::kStorage : lang::row(item.word).worker);
+  });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/digest.h"
+#include "base/hasher.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/ids.h"
@@ -11,6 +12,13 @@ namespace {
 TEST(Digest, IsSha256OfFips180) {
   EXPECT_EQ(to_string(sha256("abc")), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(sha256("ab", "c"), sha256("abc"));
+}
+
+TEST(Digest, OfWhatComesInPiecesIsThatOfTheWhole) {
+  Sha256 pieces;
+  for (const char* piece : {"a", "", "bc"}) pieces.add(piece);
+  EXPECT_EQ(pieces.digest(), sha256("abc"));
+  EXPECT_EQ(Sha256().digest(), sha256(""));
 }
 
 TEST(Digest, HasOneSpelling) {

@@ -1,11 +1,12 @@
 // A host for the jail's kernel tests: root, a cgroup of its own on the cgroup2 that is mounted, a state directory with an
-// image, a network namespace with a tap, and the doubles in place of Firecracker (or the real one, MVM_FIRECRACKER_DIR).
+// image, whose root file system is a loop device (the storage worker's dm-verity has tests of its own, in tests/storage/), a network namespace with a tap, and the doubles in place of Firecracker (or the real one, MVM_FIRECRACKER_DIR).
 #pragma once
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_tun.h>
+#include <linux/loop.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -26,6 +27,7 @@
 #include "base/derived.h"
 #include "broker/beneath/beneath.h"
 #include "broker/jail/executor.h"
+#include "policy-lang/print.h"
 
 namespace mvm::jail {
 
@@ -68,6 +70,7 @@ class JailFixture : public testing::Test {
   static constexpr std::uint16_t kNet = 3;
   static constexpr std::uint32_t kSlot = 5;
   static constexpr unsigned kUid = 2'000'005;
+  static constexpr std::size_t kBlock = 4096;
 
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -82,8 +85,10 @@ class JailFixture : public testing::Test {
     cgroup_ = mount + "/" + fs::path(state_).filename().string();
     std::ofstream(mount + "/cgroup.subtree_control") << "+cpu +memory +pids +io";  // where the machine has them to give
     ASSERT_TRUE(fs::create_directory(cgroup_));
-    image_ = sha256("an image");
-    write_image("kernel", real() ? content_of(firecracker_dir() + "/vmlinux") : "a kernel");
+    const std::string kernel = real() ? content_of(firecracker_dir() + "/vmlinux") : "a kernel";
+    manifest_ = {*FlakeRef::from("path:test"), sha256("a lock file"), {sha256(kernel), kernel.size()}, {sha256("a tree"), 2}};
+    image_ = sha256(lang::print(lang::document_of(manifest_)));
+    write_image("kernel", kernel);
     write_image("rootfs", real() ? content_of(firecracker_dir() + "/rootfs.ext4") : "a root file system\n");
     make_tap(tap_name(kNet, kSlot), subnet_, kUid);
     start_worker();
@@ -106,7 +111,32 @@ class JailFixture : public testing::Test {
     fs::remove(directory / name);
     std::ofstream(directory / name) << content;
     fs::permissions(directory / name, static_cast<fs::perms>(0444));
+    if (name != "rootfs") return;
+    fs::resize_file(directory / name, (content.size() + kBlock - 1) / kBlock * kBlock);
+    attach_rootfs(directory / name);
   }
+  // Stands for the image's device, in what stands for /sys/block.
+  void attach_rootfs(const std::string& path) {
+    const Fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC)), file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(control.valid() && file.valid());
+    loop_config config{};
+    config.fd = static_cast<std::uint32_t>(file.get());
+    config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+    int number = 0;
+    for (int i = 0; i < 50; ++i) {
+      number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+      rootfs_ = Fd(open(("/dev/loop" + std::to_string(number)).c_str(), O_RDONLY | O_CLOEXEC));
+      if (ioctl(rootfs_.get(), LOOP_CONFIGURE, &config) == 0) break;
+      ASSERT_EQ(errno, EBUSY) << "another test had it first";
+    }
+    const fs::path device = fs::path(block_path()) / "dm-0";
+    fs::create_directories(device / "dm");
+    std::ofstream(device / "dm/name") << image_device_name(image_) << "\n";
+    std::ofstream(device / "dm/suspended") << "0\n";
+    std::ofstream(device / "ro") << "1\n";
+    std::ofstream(device / "dev") << "7:" << number << "\n";
+  }
+  [[nodiscard]] std::string block_path() const { return state_ + "/block"; }
 
   // For the doubles alone.
   void misbehave(const std::string& how) {
@@ -129,7 +159,7 @@ class JailFixture : public testing::Test {
     ASSERT_TRUE(cgroups && state);
     auto memory = open_absolute(memory_, O_RDONLY | O_DIRECTORY);
     ASSERT_TRUE(memory);
-    auto executor = Executor::make({std::move(*cgroups), std::move(*state), state_, firecracker, std::move(*memory), memory_, pages(), link()});
+    auto executor = Executor::make({std::move(*cgroups), std::move(*state), state_, firecracker, std::move(*memory), memory_, open_absolute(block_path(), O_RDONLY | O_DIRECTORY).value(), pages(), link()});
     ASSERT_TRUE(executor) << executor.error().message();
     executor_ = std::move(*executor);
   }
@@ -157,6 +187,7 @@ class JailFixture : public testing::Test {
     if (word == lang::Word::kJail) {
       task.statement.digests[0] = image_;
       task.statement.numbers = {1, 2, 256, lang::kBootCold, lang::kRunning, lang::kAwake};
+      if (op == wire::Op::kMake) task.manifest = manifest_;
     }
     task.place = {.net = kNet, .subnet = subnet_, .cidr = {0x0af00000, 12}, .slot = kSlot, .uid = kUid, .generation = 42, .node = {}};
     return task;
@@ -214,6 +245,8 @@ class JailFixture : public testing::Test {
 
   const Subnet subnet_{0x0af00300, 24};  // 10.240.3.0/24
   const Subject instance_ = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1});
+  lang::Manifest manifest_;
+  Fd rootfs_;  // its loop device, which goes when nobody has it open
   Digest image_;
   std::string state_, cgroup_, memory_;
   std::unique_ptr<Executor> executor_;

@@ -72,12 +72,10 @@ TEST_F(JailKernel, ClosesTheJailBeforeTheGuestRuns) {
     EXPECT_EQ(info.st_uid, 0u) << folder;
     EXPECT_EQ(info.st_mode & 07777, 0711u) << folder;
   }
-  for (const char* file : {"/kernel", "/rootfs"}) {
-    struct stat info{};
-    ASSERT_EQ(stat((root_path() + file).c_str(), &info), 0);
-    EXPECT_EQ(info.st_uid, 0u) << file;
-    EXPECT_EQ(info.st_mode & 07777, 0444u) << file;
-  }
+  struct stat info{};
+  ASSERT_EQ(stat((root_path() + "/rootfs").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode, S_IFBLK | 0400u) << "its own to read";
+  EXPECT_FALSE(fs::exists(root_path() + "/kernel")) << "the guest has it in its memory";
 }
 
 TEST_F(JailKernel, PausesAndResumes) {
@@ -224,6 +222,42 @@ TEST_F(JailKernel, RefusesAnImageThatTheJailCouldChange) {
   fs::permissions(kernel, static_cast<fs::perms>(0444));
   ASSERT_EQ(chown(kernel.c_str(), kUid, kUid), 0);
   EXPECT_EQ(make().error.code, Errc::kDenied);
+  EXPECT_FALSE(fs::exists(state_ + "/jails"));
+}
+
+TEST_F(JailKernel, StartsNothingWhoseImageIsNotOpen) {
+  anchor();
+  fs::rename(block_path() + "/dm-0", block_path() + "/gone");
+  EXPECT_EQ(make().error.code, Errc::kNotFound);
+  EXPECT_THAT(members(), IsEmpty());
+  EXPECT_FALSE(fs::exists(state_ + "/jails"));
+}
+
+TEST_F(JailKernel, StartsNothingOnAKernelThatIsNotTheManifests) {
+  anchor();
+  const std::string kernel = content_of(state_ + "/images/" + to_hex(image_.bytes) + "/kernel");
+  std::string flipped = kernel;
+  flipped[flipped.size() / 2] ^= 1;
+  for (const std::string& other : {flipped, kernel + "x", kernel.substr(1), std::string()}) {
+    write_image("kernel", other);
+    const auto made = make();
+    EXPECT_EQ(made.error.code, Errc::kCorrupt) << other.size() << ": " << made.error.message();
+    EXPECT_THAT(members(), IsEmpty());
+    EXPECT_FALSE(fs::exists(state_ + "/jails"));
+  }
+  write_image("kernel", kernel);
+  EXPECT_TRUE(make().ok);
+}
+
+TEST_F(JailKernel, BelievesNoManifestButTheOneThatTheImageIsNamedBy) {
+  anchor();
+  write_image("kernel", "another kernel");
+  manifest_.kernel = {sha256("another kernel"), 14};
+  EXPECT_EQ(make().error.code, Errc::kDenied);
+  auto without = task(wire::Op::kMake, lang::Word::kJail);
+  without.manifest.reset();
+  EXPECT_EQ(run(without).error.code, Errc::kDenied);
+  EXPECT_THAT(members(), IsEmpty());
   EXPECT_FALSE(fs::exists(state_ + "/jails"));
 }
 

@@ -47,7 +47,7 @@ class SleepFixture : public JailFixture {
   void start_workers() {
     const Fd link = start_sealer();
     static const test::Runnable executable(MVM_JAIL);
-    const std::array<std::string, 6> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody"};
+    const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
     const std::array<int, 1> extra = {link.get()};
     worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
   }

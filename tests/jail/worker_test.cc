@@ -28,7 +28,7 @@ class JailWorker : public JailFixture {
   // As the supervisor does: with the worker's grants, and as root.
   void start() {
     static const test::Runnable executable(MVM_JAIL);
-    const std::array<std::string, 6> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody"};
+    const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
     std::array<int, 2> link{};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()), 0);
     link_ = Fd(link[0]);

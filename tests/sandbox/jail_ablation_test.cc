@@ -26,25 +26,19 @@ class Host : public SleepFixture {
     anchor();
     EXPECT_EQ(unshare(CLONE_NEWNS), 0);
     EXPECT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-    EXPECT_EQ(mount("none", images().c_str(), "tmpfs", 0, nullptr), 0);  // so that images are copied, not linked
-    write_image("kernel", real() ? content_of(firecracker_dir() + "/vmlinux") : "a kernel");
-    write_image("rootfs", real() ? content_of(firecracker_dir() + "/rootfs.ext4") : "a root file system\n");
   }
   ~Host() override {
     start_worker();
     (void)run(Op::kUnmake, lang::Word::kJail);
     executor_.reset();
-    umount2(images().c_str(), MNT_DETACH);
     JailFixture::TearDown();
   }
   void TestBody() override {}
 
-  [[nodiscard]] std::string images() const { return state_ + "/images"; }
-
   [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines, const std::string& binaries = firecracker_dir()) {
     static const test::Runnable executable(MVM_JAIL_UNDER_TEST);
     const Fd link = start_sealer();
-    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody"});
+    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path()});
   }
 
   static bool done(const sandbox::Worker& worker, const wire::Task& task) {

@@ -9,6 +9,7 @@
 
 #include "base/derived.h"
 #include "schemas/worker.h"
+#include "tests/images/image_directory.h"
 #include "tests/sandbox/ablation.h"
 #include "tests/sandbox/ask.h"
 
@@ -26,6 +27,10 @@ class StorageHost {
     char name[] = "/var/tmp/mvm-storage-test-XXXXXX";
     state_ = mkdtemp(name);
     fs::permissions(state_, fs::perms(0755));
+    image_ = built_.build();
+    fs::create_directory(state_ + "/images");
+    if (!images::Store::open(state_)->import(built_.open_built().get())) std::abort();
+    fs::permissions(state_ + "/images", fs::perms(0755));
     for (const char* each : {"/volumes", "/nodes"}) {
       fs::create_directory(state_ + each);
       if (chown((state_ + each).c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
@@ -34,7 +39,7 @@ class StorageHost {
   }
   ~StorageHost() {
     // Whatever a worker that was killed has left.
-    if (system("for d in $(dmsetup ls | grep -o '^mvm-data-[^[:space:]]*'); do dmsetup remove --retry $d; done") != 0) std::abort();
+    if (system("for d in $(dmsetup ls | grep -Eo '^mvm-(data|image)-[^[:space:]]*'); do dmsetup remove --retry $d; done") != 0) std::abort();
     fs::remove_all(state_);
   }
   [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines) const {
@@ -43,8 +48,23 @@ class StorageHost {
     return test::start_with(executable, "storage", lines, sandbox::Channel::kSeqpacket, {devices.get(), loops.get()}, {state_});
   }
   [[nodiscard]] std::string state() const { return state_; }
+  [[nodiscard]] wire::Task image_task(Op op) const {
+    wire::Task made;
+    made.seq = 7;
+    made.op = op;
+    made.statement.sign = op == Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kAdd;
+    made.statement.word = lang::Word::kJail;
+    made.statement.digests[0] = image_;
+    if (op == Op::kUnmake) return made;
+    made.statement.subject = instance(1);
+    made.statement.numbers = {1, 2, 256, lang::kBootCold, lang::kRunning, lang::kAwake};
+    made.manifest = images::read_described(built_.open_built().get())->manifest;
+    return made;
+  }
 
  private:
+  test::ImageDirectory built_;
+  Digest image_;
   std::string state_;
 };
 
@@ -132,6 +152,7 @@ bool serves(const StorageHost& host, const std::vector<seccomp::Line>& lines) {
     ok = ok && done(worker, task(Op::kUnmake, lang::Word::kLuksOpen, id)) && done(worker, task(Op::kUnmake, lang::Word::kVolume, id));
   }
   ok = ok && done(worker, task(Op::kUnmake, lang::Word::kVolume, 3)) && fs::is_empty(host.state() + "/volumes");
+  ok = ok && done(worker, host.image_task(Op::kOpenImage)) && done(worker, host.image_task(Op::kOpenImage)) && done(worker, host.image_task(Op::kUnmake));
   worker.channel.reset();
   return test::ended(worker) == EX_OK && ok;
 }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "policy-lang/manifest.h"
 #include "policy-lang/statement.h"
 
 namespace mvm::test {
@@ -12,6 +13,8 @@ inline Digest digest_of(std::uint8_t fill) {
   digest.bytes.fill(fill);
   return digest;
 }
+
+inline lang::Manifest some_manifest() { return {*FlakeRef::from("github:acme/images/4f2c#worker"), digest_of(4), {digest_of(5), 4096}, {digest_of(6), 2}}; }
 
 inline Subject acme() { return tenant_subject(*Name::from("acme")); }
 inline Subject instance(std::uint32_t id = 0xa3f7b2c1) {

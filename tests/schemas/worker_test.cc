@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "policy-lang/print.h"
 #include "schemas/statement_codec.h"
 #include "schemas/worker_generated.h"
 #include "tests/schemas/samples.h"
@@ -48,6 +49,39 @@ TEST(WorkerTask, ComesBackAsItWas) {
   Task inventory_task;
   inventory_task.seq = 1;
   EXPECT_TRUE(decode_task(encode(inventory_task)));
+}
+
+TEST(WorkerTask, CarriesTheManifestOfAJailsImageAndIsHeldToItsDigest) {
+  Task task = make_task(test::one_of_each(Sign::kAdd)[8]);
+  EXPECT_EQ(manifest_of(task).error().code, Errc::kDenied) << "there is none";
+  task.manifest = test::some_manifest();
+  auto back = decode_task(encode(task));
+  ASSERT_TRUE(back) << back.error().message();
+  ASSERT_TRUE(back->manifest);
+  EXPECT_EQ(lang::document_of(*back->manifest), lang::document_of(*task.manifest));
+  EXPECT_EQ(manifest_of(*back).error().code, Errc::kDenied) << "the statement names another image";
+  task.statement.digests[0] = sha256(lang::print(lang::document_of(*task.manifest)));
+  back = decode_task(encode(task));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(manifest_of(*back)->rootfs.root, task.manifest->rootfs.root);
+  back->manifest->rootfs.root.bytes[31] ^= 1;
+  EXPECT_EQ(manifest_of(*back).error().code, Errc::kDenied);
+}
+
+TEST(WorkerTask, RefusesAManifestThatIsNoneOrThatNothingIsTakenOf) {
+  const auto jail = make_task(test::one_of_each(Sign::kAdd)[8]);
+  const auto refused = [](Task task, auto change) {
+    task.manifest = test::some_manifest();
+    change(task);
+    return !decode_task(encode(task));
+  };
+  EXPECT_FALSE(refused(jail, [](Task&) {}));
+  EXPECT_TRUE(refused(jail, [](Task& task) { task.manifest->flake = {}; }));
+  EXPECT_TRUE(refused(jail, [](Task& task) { task.manifest->kernel.bytes = 0; }));
+  EXPECT_TRUE(refused(jail, [](Task& task) { task.manifest->rootfs.blocks = 0; }));
+  EXPECT_TRUE(refused(jail, [](Task& task) { task.op = Op::kRelease; }));
+  EXPECT_TRUE(refused(make_task(test::one_of_each(Sign::kRemove)[8]), [](Task&) {}));
+  EXPECT_TRUE(refused(make_task(test::one_of_each(Sign::kAdd)[7]), [](Task&) {})) << "a tap";
 }
 
 TEST(WorkerTask, MayAskForTheRemovalOfALeakWhoseFieldsNobodyKnows) {

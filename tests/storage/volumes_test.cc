@@ -82,6 +82,7 @@ TEST_F(VolumeFiles, AreListedOpenedOrNeverAndNothingElseIs) {
   std::ofstream(pool + "i-00000001.1.new") << "half";
   std::ofstream(pool + "notes.txt") << "somebody's";
   fs::create_directory(state_ + "/volumes/lost+found");
+  for (const char* file : {"/volumes/filler", "/volumes/acme/filler"}) std::ofstream(state_ + file) << "named as a tenant or a pool might be";
   auto found = volumes().list().value();
   std::ranges::sort(found, {}, [](const FoundVolume& each) { return each.instance; });
   ASSERT_EQ(found.size(), 2u);

@@ -9,6 +9,8 @@ namespace {
 void expect_sound(HostdProcess& hostd, const std::string& when) {
   const lang::Document state = hostd.state();
   EXPECT_EQ(hostd.things(), things_of(state)) << when;
+  const bool jailed = std::ranges::any_of(state.statements, [](const auto& line) { return line.word == lang::Word::kJail; });
+  EXPECT_EQ(std::filesystem::exists(hostd.kernel() + "/image." + to_hex(parse_digest(kImage)->bytes)), jailed) << when;
   EXPECT_EQ(hostd.violations(), "") << when;
   const auto audit = verify_audit(hostd.audit_log(), hostd.audit_head());
   EXPECT_TRUE(audit) << when << ": line " << audit.error().line << ": " << audit.error().why;

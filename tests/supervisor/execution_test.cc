@@ -37,7 +37,7 @@ class Stage {
  public:
   explicit Stage(const std::vector<Statement>& from = {})
       : host_{GateClient(Fd()), Workers::make({std::move(net_.hostd), std::move(storage_.hostd), std::move(snapshot_.hostd), std::move(jail_.hostd)}).value(), Records(records_.open()),
-              Journal(journal_.open()), Audit::open(audit_.open()).value(),
+              Journal(journal_.open()), Audit::open(audit_.open()).value(), Images(Fd()),
               read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())), {}, {}, {}} {
     host_.state.header = test::empty_state().header;
     for (const Statement& line : from) host_.state.put(line);
@@ -51,7 +51,7 @@ class Stage {
     lang::Document wanted = test::parsed(lang::Kind::kProjection, projection);
     auto verified = lang::verify(test::parsed(lang::Kind::kPlan, plan), {host_.state.document(), wanted, host_.policy.text});
     ASSERT_TRUE(verified) << verified.error().message();
-    execution_ = std::make_unique<Execution>(host_, *std::move(verified), std::move(wanted), Keys());
+    execution_ = std::make_unique<Execution>(host_, *std::move(verified), std::move(wanted), Keys(), images());
     const auto started = execution_->start();
     ASSERT_TRUE(started) << started.error().message();
   }
@@ -105,6 +105,14 @@ class Stage {
 
   std::vector<wire::Event> events;
 
+  // As they would be held; nobody else is here to take a lock.
+  HeldImages images() const {
+    HeldImages held;
+    if (has_image) held.emplace(*parse_digest(test::kImage), HeldImage{Fd(), lang::read_manifest(test::parsed(lang::Kind::kManifest, test::kManifest)).value()});
+    return held;
+  }
+  bool has_image = true;
+
  private:
   test::Directory records_, journal_, audit_;
   Ends net_, storage_, snapshot_, jail_;
@@ -134,11 +142,64 @@ TEST(Execution, SendsWhatFollowsFromStateAndPolicyWithEachTask) {
   EXPECT_EQ(stage.task("tap").place.uid, 100'000u + 3 * 256 + 3);
   ASSERT_TRUE(stage.answer("tap"));
   static_cast<void>(stage.tasks());
+  EXPECT_EQ(stage.task("jail").op, wire::Op::kOpenImage);
+  EXPECT_TRUE(wire::manifest_of(stage.task("jail")));
+  ASSERT_TRUE(stage.answer("jail"));
+  static_cast<void>(stage.tasks());
+  EXPECT_EQ(stage.task("jail").op, wire::Op::kMake);
   EXPECT_EQ(stage.task("jail").place.uid, 100'000u + 3 * 256 + 3);
   EXPECT_EQ(stage.task("jail").place.generation, 1u);
+  EXPECT_TRUE(wire::manifest_of(stage.task("jail")));
   ASSERT_TRUE(stage.answer("jail"));
   EXPECT_TRUE(stage.finish().complete());
+  EXPECT_FALSE(stage.execution().wants_settling());
   EXPECT_EQ(stage.host().state.document().statements, test::running_lines(1, 0));
+}
+
+TEST(Execution, WantsAnImageClosedThatNoJailHasAnyMore) {
+  Stage two(test::running_lines(2, 0));
+  two.run(test::running_lines(1, 0));
+  two.answer_all();
+  EXPECT_TRUE(two.finish().complete());
+  EXPECT_FALSE(two.execution().wants_settling()) << "the other has it";
+  Stage one(test::running_lines(1, 0));
+  one.run({});
+  one.answer_all();
+  EXPECT_TRUE(one.finish().complete());
+  EXPECT_TRUE(one.execution().wants_settling());
+  for (int failing = 0; failing < 2; ++failing) {
+    Stage failed;
+    failed.run(test::running_lines(1, 0));
+    for (const char* line : {"bridge", "rule", "cgroup", "tap", "jail", "jail"}) {
+      static_cast<void>(failed.tasks());
+      const bool last = line == std::string("jail") && failed.task("jail").op == (failing == 0 ? wire::Op::kOpenImage : wire::Op::kMake);
+      ASSERT_TRUE(failed.answer(line, !last));
+      if (last) break;
+    }
+    failed.answer_all();
+    EXPECT_EQ(failed.finish().failed, 1u);
+    EXPECT_TRUE(failed.execution().wants_settling());
+  }
+  Stage skipped;
+  skipped.run(test::running_lines(1, 0));
+  static_cast<void>(skipped.tasks());
+  ASSERT_TRUE(skipped.answer("bridge", false));
+  skipped.answer_all();
+  EXPECT_GE(skipped.finish().skipped, 1u);
+  EXPECT_FALSE(skipped.execution().wants_settling()) << "nothing was opened";
+}
+
+TEST(Execution, AsksForNoJailWhoseImageIsNotHeldAndUndoesWhatIsItsOwn) {
+  Stage stage;
+  stage.has_image = false;
+  stage.run(test::running_lines(1, 0));
+  for (const char* line : {"bridge", "rule", "cgroup", "tap"}) {
+    static_cast<void>(stage.tasks());
+    ASSERT_TRUE(stage.answer(line));
+  }
+  EXPECT_TRUE(stage.tasks().front().starts_with("- jail"));
+  stage.answer_all();
+  EXPECT_EQ(stage.finish().failed, 1u);
 }
 
 TEST(Execution, KeepsNoMoreInFlightThanItsBound) {
@@ -436,6 +497,10 @@ class Waking : public Sleeping {
 TEST_F(Waking, IsHandedOverLoadedSpentAndOnlyThenLetRun) {
   Stage stage(asleep());
   begin(stage, file_);
+  EXPECT_EQ(stage.task(kJail).op, wire::Op::kOpenImage);
+  EXPECT_TRUE(stage.task(kJail).sealed.empty());
+  ASSERT_TRUE(stage.answer(kJail));
+  ASSERT_EQ(stage.tasks().size(), 1u);
   EXPECT_EQ(stage.task(kJail).op, wire::Op::kHandOver);
   EXPECT_EQ(stage.task(kJail).asleep.file, file_);
   EXPECT_EQ(stage.task(kJail).asleep.key_version, 1u);
@@ -459,12 +524,12 @@ TEST_F(Waking, WithoutTheDigestOfTheNewestIsNotBegun) {
     (void)stage.tasks();
     ASSERT_TRUE(stage.answer(line));
   }
-  EXPECT_EQ(stage.tasks(), one("- jail acme/workers/i-00000001 image=sha256:1111111111111111111111111111111111111111111111111111111111111111 vcpus=2 mem=128 boot=snapshot:" + to_string(lang::snapshot_digest(snapshot_line())) + " state=running guest=parked"))
+  EXPECT_EQ(stage.tasks(), one("- jail acme/workers/i-00000001 image=" + test::kImage + " vcpus=2 mem=128 boot=snapshot:" + to_string(lang::snapshot_digest(snapshot_line())) + " state=running guest=parked"))
       << "nothing but what undoes it";
 }
 
 TEST_F(Waking, ThatFailsIsUndoneAndLookedInto) {
-  for (int step = 0; step < 4; ++step) {
+  for (int step = 0; step < 5; ++step) {
     Stage stage(asleep());
     begin(stage, file_);
     for (int i = 0; i < step; ++i) {

@@ -6,7 +6,7 @@
 // a plan that was verified must never ask for that. Tests steer it by files: `fail.THING` makes each make and move of it
 // fail, `stuck.THING` its removal, `slow` holds every task up by so many ms, `end.THING` ends a microVM by itself, `die.THING`
 // kills the worker when it is asked for it, `mute.THING` keeps it silent, `part.THING` says that a part of it is missing: making
-// it again mends that.
+// it again mends that. An image that is open is `image.HEX`, and `damaged.image.HEX` says what the kernel would of it.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -60,6 +60,8 @@ std::string thing(const wire::Task& task) {
   return task.statement.word == lang::Word::kTap ? net + "." + std::to_string(task.place.slot) : net;
 }
 
+std::string image_of(const wire::Task& task) { return "image." + to_hex(lang::jail_view(task.statement).image.bytes); }
+
 Error violation(const std::string& what) {
   std::ofstream(path("violations"), std::ios::app) << what << "\n";
   return {Errc::kDenied, 0, what, "fake kernel"};
@@ -77,6 +79,7 @@ Status make(const wire::Task& task) {
   if (task.statement.word == lang::Word::kTap && !exists("bridge." + net)) return forward(violation("a tap without a bridge: " + name));
   if (task.statement.word == lang::Word::kRule && !exists("bridge." + net)) return forward(violation("a rule without a bridge: " + name));
   if (task.statement.word == lang::Word::kJail) {
+    if (!exists(image_of(task))) return forward(violation("a jail whose image is not open: " + name));
     if (!exists("cgroup." + subject)) return forward(violation("a jail without a cgroup: " + name));
     if (!exists("tap." + net + "." + std::to_string(task.place.slot))) return forward(violation("a jail without a tap: " + name));
     if (task.place.uid < 65536) return forward(violation("a jail of a system's uid: " + name));
@@ -128,10 +131,14 @@ Status move(const wire::Task& task) {
 // The steps of sleep and wake that are not a worker's own word: their order is what a plan's statements cannot break.
 Status step(const wire::Task& task) {
   const std::string subject = dotted(task.statement.subject), dumped = "dumped." + subject, handed = "handed." + subject, loaded = "loaded." + subject;
-  const std::string op = task.op == wire::Op::kDump ? "dump" : task.op == wire::Op::kClear ? "clear" : task.op == wire::Op::kHandOver ? "hand-over" : task.op == wire::Op::kSpend ? "spend" : "release";
+  const std::string op = task.op == wire::Op::kOpenImage ? "open" : task.op == wire::Op::kDump ? "dump" : task.op == wire::Op::kClear ? "clear" : task.op == wire::Op::kHandOver ? "hand-over" : task.op == wire::Op::kSpend ? "spend" : "release";
   if (exists("die-at-" + op)) _exit(9);
   if (exists("fail-at-" + op)) return fail(Errc::kSystem, op, subject);
   switch (task.op) {
+    case wire::Op::kOpenImage:
+      if (self != lang::Worker::kStorage || !wire::manifest_of(task)) return forward(violation("open an image without its manifest: " + subject));
+      write_file(image_of(task), "");
+      return {};
     case wire::Op::kDump:
       if (content("jail." + subject) != "1") return forward(violation("write the memory of what is not warm: " + subject));
       write_file(dumped, "");
@@ -154,8 +161,17 @@ Status step(const wire::Task& task) {
   }
 }
 
+Status close_image(const wire::Task& task) {
+  const std::string name = image_of(task);
+  if (exists("stuck." + name)) return fail(Errc::kBusy, "close", name);
+  if (any_with("jail.")) return forward(violation("close an image that a jail has: " + name));  // there is one image in all tests here
+  unlink(path(name).c_str());
+  return {};
+}
+
 Status change(const wire::Task& task) {
   if (task.op > wire::Op::kOffer) return step(task);
+  if (self == lang::Worker::kStorage && task.op == wire::Op::kUnmake && task.statement.word == lang::Word::kJail) return close_image(task);
   if (lang::row(task.statement.word).worker != self) return forward(violation("a task of another worker"));
   const std::string name = thing(task);
   if (exists("die." + name)) _exit(9);
@@ -170,6 +186,9 @@ std::optional<wire::Item> item_of(const std::string& name) {
   std::stringstream text(name);
   for (std::string part; std::getline(text, part, '.');) parts.push_back(part);
   if (parts.size() < 2) return std::nullopt;
+  if (self == lang::Worker::kStorage && parts[0] == "image") {
+    return wire::Item{.word = lang::Word::kJail, .subject = {}, .alive = true, .state = exists("damaged." + name), .image = Digest{*hex32(parts[1])}};
+  }
   const lang::Row* row = lang::find_row(parts[0]);
   if (row == nullptr || row->worker != self) return std::nullopt;
   wire::Item item;

@@ -31,6 +31,8 @@ class HostdProcess : public HostdClient {
     chmod(prefix_.c_str(), 0755);
     std::filesystem::create_directory(kernel());
     put(prefix_ + "/node.policy", policy_text());
+    std::filesystem::create_directories(image());
+    put(image() + "/manifest", kManifest);
   }
   ~HostdProcess() override {
     kill_it();
@@ -79,6 +81,8 @@ class HostdProcess : public HostdClient {
 
   [[nodiscard]] std::string prefix() const { return prefix_; }
   [[nodiscard]] std::string kernel() const { return prefix_ + "/kernel"; }
+  // That of kImage; of it, hostd itself reads the manifest alone.
+  [[nodiscard]] std::string image() const { return prefix_ + "/state/images/" + to_hex(parse_digest(kImage)->bytes); }
   [[nodiscard]] std::string socket() const override { return prefix_ + "/run/hostd.sock"; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] auto descriptors() const {

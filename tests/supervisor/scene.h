@@ -59,7 +59,10 @@ inline std::string policy_text(const Key& key = Key()) {
 // The text with its `end` line.
 inline std::string ended(const std::string& above) { return above + "end " + to_string(sha256(above)) + "\n"; }
 
-inline const std::string kImage = "sha256:" + std::string(64, '1');
+// An image's manifest, and its digest.
+inline const std::string kManifest = ended("mvm-manifest 1\nflake path:test\nlock digest=sha256:" + std::string(64, '1') + "\nkernel digest=sha256:" +
+                                           std::string(64, '2') + " bytes=4096\nrootfs root=sha256:" + std::string(64, '3') + " blocks=2\n");
+inline const std::string kImage = to_string(sha256(kManifest));
 
 // Tenants acme (net 3) and beta (net 4), a pool `workers` each.
 inline std::string projection_text(std::uint64_t generation = 1, int running = 20, bool prune = true) {

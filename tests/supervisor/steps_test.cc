@@ -24,7 +24,11 @@ TEST(Steps, AreOneOfTheStatementsOwnWorkerWhereNothingSleepsOrWakes) {
   EXPECT_THAT(steps_of(statement_of(Sign::kRemove, Word::kVolume)), ElementsAre(Step{Worker::kStorage, Op::kUnmake}));
   EXPECT_THAT(steps_of(statement_of(Sign::kMove, Word::kJail)), ElementsAre(Step{Worker::kJail, Op::kMove}));
   EXPECT_THAT(steps_of(statement_of(Sign::kRemove, Word::kSnapshot)), ElementsAre(Step{Worker::kSnapshot, Op::kUnmake}));
-  EXPECT_THAT(steps_of(statement_of(Sign::kAdd, Word::kJail)), ElementsAre(Step{Worker::kJail, Op::kMake}));
+  EXPECT_THAT(steps_of(statement_of(Sign::kRemove, Word::kJail)), ElementsAre(Step{Worker::kJail, Op::kUnmake})) << "its image may be others', too";
+}
+
+TEST(Steps, OfAJailOpenItsImageBeforeAnythingElse) {
+  EXPECT_THAT(steps_of(statement_of(Sign::kAdd, Word::kJail)), ElementsAre(Step{Worker::kStorage, Op::kOpenImage}, Step{Worker::kJail, Op::kMake}));
 }
 
 TEST(Steps, OfASleepEndWithTheMemoryClearedAway) {
@@ -35,8 +39,8 @@ TEST(Steps, OfASleepEndWithTheMemoryClearedAway) {
 TEST(Steps, OfAWakeSpendTheKeyBeforeAnythingRuns) {
   lang::Statement jail = statement_of(Sign::kAdd, Word::kJail);
   jail.numbers[lang::field_index(Word::kJail, "boot")] = lang::kBootSnapshot;
-  EXPECT_THAT(steps_of(jail), ElementsAre(Step{Worker::kSnapshot, Op::kHandOver}, Step{Worker::kJail, Op::kMake}, Step{Worker::kSnapshot, Op::kSpend},
-                                          Step{Worker::kJail, Op::kRelease}));
+  EXPECT_THAT(steps_of(jail), ElementsAre(Step{Worker::kStorage, Op::kOpenImage}, Step{Worker::kSnapshot, Op::kHandOver}, Step{Worker::kJail, Op::kMake},
+                                          Step{Worker::kSnapshot, Op::kSpend}, Step{Worker::kJail, Op::kRelease}));
   jail.sign = Sign::kRemove;
   EXPECT_THAT(steps_of(jail), ElementsAre(Step{Worker::kJail, Op::kUnmake})) << "its end is no wake";
 }

@@ -68,6 +68,10 @@ reach() {
     done
     return 1
 }
+reach_nothing() {
+    wanted_nothing "$scratch/nothing.projection"
+    reach "$scratch/nothing.projection"
+}
 statements() { grep -c '^[-+~!]' "$1"; }
 lines_of() { grep -c "^$1 " "$2"; }
 
