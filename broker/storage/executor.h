@@ -1,7 +1,7 @@
 // What the storage worker is asked: one task in, one answer out, or several pages of an inventory. One task at a time, because
 // libcryptsetup is one thread's; an open takes some milliseconds.
 // What there is for a word is a row of a table (executor.cc), so that a new kind of drive is one row.
-// Owns nothing; what it works on is in Host. Proven by: tests/node/storage/.
+// Owns nothing; what it works on is in Host. Proven by: tests/node/storage/, tests/node/images/, tests/storage/image_tasks_test.cc.
 #pragma once
 
 #include <vector>

@@ -241,7 +241,10 @@ TEST(WorkerAnswer, TakesAsManyItemsAsItsLimitAndNotOneMore) {
 
 TEST(WorkerAnswer, RefusesItemsOutOfRange) {
   for (const Item& item : {Item{Word::kTenant, {}, 0, 0, false, 0}, Item{static_cast<Word>(lang::kWords), {}, 0, 0, false, 0},
-                           Item{Word::kJail, test::instance(), 0, 0, true, 2}, Item{Word::kTap, {}, 4096, 0, true, 0}}) {
+                           Item{Word::kJail, test::instance(), 0, 0, true, 2}, Item{Word::kTap, {}, 4096, 0, true, 0},
+                           Item{.word = Word::kJail, .subject = {}, .state = 2, .image = test::digest_of(1)},
+                           Item{.word = Word::kJail, .subject = test::instance(), .image = test::digest_of(1)},
+                           Item{.word = Word::kVolume, .subject = {}, .image = test::digest_of(1)}}) {
     Answer answer = inventory();
     answer.items = {item};
     EXPECT_FALSE(decode_answer(encode(answer)));

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "broker/supervisor/images.h"
 #include "policy-lang/manifest.h"
 #include "tests/supervisor/hostd_process.h"
 
@@ -38,6 +39,27 @@ class HostdImages : public testing::Test {
   }
   HostdProcess hostd;
 };
+
+TEST(HeldImages, AreAsManyOfOnePlanAsTheLimitAndNotOneMore) {
+  char directory[] = "/tmp/mvm-images-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const supervisor::Images images(Fd(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  supervisor::GateClient gate{Fd()};
+  lang::Document plan;
+  for (std::size_t i = 0; i <= supervisor::kMaxHeldImages; ++i) {
+    lang::Statement jail;
+    jail.sign = lang::Sign::kAdd;
+    jail.word = lang::Word::kJail;
+    jail.digests[0] = sha256(std::to_string(i));
+    plan.statements.push_back(jail);
+  }
+  const auto held = images.hold(plan, gate);
+  ASSERT_TRUE(held);
+  for (std::size_t i = 0; i <= supervisor::kMaxHeldImages; ++i) {
+    EXPECT_EQ(held->at(sha256(std::to_string(i))).error().code, i < supervisor::kMaxHeldImages ? Errc::kNotFound : Errc::kLimit) << i;
+  }
+  std::filesystem::remove(directory);
+}
 
 TEST_F(HostdImages, AreHeldFromBeforeAPlanBeginsUntilItHasEnded) {
   hostd.steer("slow", "200");

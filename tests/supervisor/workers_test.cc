@@ -97,6 +97,11 @@ TEST_F(SomeWorkers, AreNotBelievedInAnothersName) {
   EXPECT_EQ(workers.receive(Worker::kStorage).error().code, Errc::kMalformed) << "nor does storage";
   jail.say(answer_of(1, {{Word::kTap, {}, 3, 5, true, 0}}));
   EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed);
+  const wire::Item image{.word = Word::kJail, .subject = {}, .alive = true, .image = sha256("an image")};
+  jail.say(answer_of(1, {image}));
+  EXPECT_EQ(workers.receive(Worker::kJail).error().code, Errc::kMalformed) << "an image is storage's to tell of";
+  storage.say(answer_of(1, {image}));
+  EXPECT_EQ(workers.receive(Worker::kStorage).value()->items, (std::vector{image}));
 }
 
 TEST_F(SomeWorkers, AreGoneWhenTheirChannelIsAndMalformedIsTheSame) {
