@@ -23,5 +23,16 @@ TEST(Derived, UidIsTheAddressInTheCidr) {
   EXPECT_EQ(instance_uid(1'000'000, cidr, acme, 5), 1'000'000u + 3 * 256 + 5);
 }
 
+TEST(Derived, DevicesOfImagesHaveOneNameEachAndOthersHaveNone) {
+  const Digest image = sha256("an image");
+  const std::string name = image_device_name(image), hex = to_hex(image.bytes);
+  EXPECT_EQ(name, "mvm-image-" + hex);
+  EXPECT_EQ(image_of_device(name), image);
+  for (const std::string& other : {std::string(), "mvm-data-" + hex, name + "0", name.substr(0, name.size() - 1), "mvm-image-" + std::string(64, 'A'),
+                                   "mvm-image-" + std::string(64, '0')}) {
+    EXPECT_EQ(image_of_device(other), std::nullopt) << other;
+  }
+}
+
 }  // namespace
 }  // namespace mvm

@@ -1,13 +1,17 @@
 // The real gate, in its sandbox. Needs root.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <type_traits>
 
 #include "broker/supervisor/gate_client.h"
+#include "broker/supervisor/images.h"
 #include "schemas/plan.h"
 #include "tests/gate/gate_process.h"
 #include "tests/gate/texts.h"
@@ -53,6 +57,33 @@ TEST_F(Gate, TakesAPolicyWithTheCommentsOfItsAuthor) {
   const auto said = client_.parse(Kind::kPolicy, text);
   ASSERT_TRUE(said.has_value() && said->has_value());
   EXPECT_EQ((**said).document(), test::a_policy());
+}
+
+// hostd asks it for the manifests of images, whose files anybody may have written who could import them.
+TEST_F(Gate, RefusesAnImagesManifestThatIsNoneAndThatImageAlone) {
+  char directory[] = "/tmp/mvm-gate-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  Document plan{Kind::kPlan, {}, {}};
+  const std::string good = lang::print(test::a_manifest()), other = "mvm-manifest 1\n", cut = good.substr(0, good.size() - 1);
+  for (const std::string& text : {good, other, cut}) {
+    lang::Statement jail;
+    jail.sign = lang::Sign::kAdd;
+    jail.word = lang::Word::kJail;
+    jail.digests[0] = sha256(text);
+    plan.statements.push_back(jail);
+    const std::string image = std::string(directory) + "/" + to_hex(jail.digests[0].bytes);
+    std::filesystem::create_directory(image);
+    std::ofstream(image + "/manifest") << text;
+  }
+  const supervisor::Images images(Fd(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  const auto held = images.hold(plan, client_);
+  std::filesystem::remove_all(directory);
+  ASSERT_TRUE(held) << held.error().message();
+  EXPECT_TRUE(held->at(sha256(good)));
+  for (const std::string& text : {other, cut}) {
+    ASSERT_FALSE(held->at(sha256(text)));
+    EXPECT_EQ(held->at(sha256(text)).error().code, Errc::kCorrupt);
+  }
 }
 
 TEST_F(Gate, SaysWhyATextIsRefusedAndGoesOn) {

@@ -50,10 +50,15 @@ TEST_F(DriveNodes, AreOfTheDeviceWithExactlyThatName) {
 TEST_F(DriveNodes, ThatAreSharedAreOfADeviceThatNobodyCanWriteTo) {
   device("dm-2", "mvm-image-1", "0", "254:2", false);
   EXPECT_EQ(device_named(block_.get(), "mvm-image-1", Use::kRead).value(), makedev(254, 2));
+  const auto expect_denied = [&] {
+    const auto named = device_named(block_.get(), "mvm-image-1", Use::kRead);
+    ASSERT_FALSE(named);
+    EXPECT_EQ(named.error().code, Errc::kDenied);
+  };
   device("dm-2", "mvm-image-1", "0", "254:2", true);
-  EXPECT_EQ(device_named(block_.get(), "mvm-image-1", Use::kRead).error().code, Errc::kDenied);
+  expect_denied();
   fs::remove(path_ + "/dm-2/ro");
-  EXPECT_EQ(device_named(block_.get(), "mvm-image-1", Use::kRead).error().code, Errc::kDenied);
+  expect_denied();
 }
 
 TEST_F(DriveNodes, AreTheirUidsAloneAndForItsUse) {

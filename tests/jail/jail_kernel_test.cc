@@ -2,6 +2,7 @@
 // MVM_FIRECRACKER_DIR, with the real Firecracker as far as it can be told apart from nothing by its API alone.
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "broker/jail/launch.h"
 #include "tests/jail/jail_fixture.h"
@@ -247,6 +248,35 @@ TEST_F(JailKernel, StartsNothingOnAKernelThatIsNotTheManifests) {
   }
   write_image("kernel", kernel);
   EXPECT_TRUE(make().ok);
+}
+
+// Whose first bytes are those of the manifest's kernel, up to where a piece of what is read ends.
+TEST_F(JailKernel, StartsNothingOnAKernelThatGoesOnAfterTheManifests) {
+  anchor();
+  const std::string kernel(1 << 20, 'k');
+  manifest_.kernel = {sha256(kernel), kernel.size()};
+  image_ = sha256(lang::print(lang::document_of(manifest_)));
+  write_image("rootfs", "a root file system");
+  write_image("kernel", kernel + "x");
+  const auto made = make();
+  ASSERT_FALSE(made.ok);
+  EXPECT_EQ(made.error.code, Errc::kCorrupt);
+}
+
+TEST_F(JailKernel, WritesNoMoreOfAKernelThanTheManifestSays) {
+  anchor();
+  const std::string kernel = content_of(state_ + "/images/" + to_hex(image_.bytes) + "/kernel");
+  write_image("kernel", kernel + std::string(2 << 20, 'k'));
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit limit{kernel.size() + (1 << 20), before.rlim_max};
+  const auto was = signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const auto made = make();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, was);
+  ASSERT_FALSE(made.ok);
+  EXPECT_EQ(made.error.code, Errc::kCorrupt) << made.error.message();
 }
 
 TEST_F(JailKernel, BelievesNoManifestButTheOneThatTheImageIsNamedBy) {

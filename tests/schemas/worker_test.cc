@@ -84,6 +84,34 @@ TEST(WorkerTask, RefusesAManifestThatIsNoneOrThatNothingIsTakenOf) {
   EXPECT_TRUE(refused(make_task(test::one_of_each(Sign::kAdd)[7]), [](Task&) {})) << "a tap";
 }
 
+// What an encoder would never make: a manifest whose lines are other than its three.
+TEST(WorkerTask, RefusesAManifestWithOtherLines) {
+  const auto whole = lang::document_of(test::some_manifest()).statements;
+  const auto task_with = [&](const std::vector<lang::Statement>& lines) {
+    flatbuffers::FlatBufferBuilder builder;
+    std::vector<fbs::Statement> raw;
+    for (const lang::Statement& line : lines) raw.push_back(to_fbs(line));
+    const auto statement = to_fbs(test::one_of_each(Sign::kAdd)[8]);
+    const auto place = fbs::Place(fbs::Bytes32(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const auto none = builder.CreateVector(std::vector<std::uint64_t>());
+    const auto sealed = builder.CreateVector(std::vector<flatbuffers::Offset<fbs::Sealed>>());
+    const auto manifest = fbs::CreateManifest(builder, builder.CreateString("path:test"), builder.CreateVectorOfStructs(raw));
+    builder.Finish(fbs::CreateTask(builder, 1, static_cast<std::uint8_t>(Op::kMake), &statement, &place, none, sealed, none, nullptr, manifest), "MVMT");
+    return decode_task(std::vector<std::uint8_t>(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()));
+  };
+  ASSERT_TRUE(task_with(whole));
+  const auto expect_refused = [&](const std::vector<lang::Statement>& lines) {
+    const auto task = task_with(lines);
+    ASSERT_FALSE(task) << lines.size();
+    EXPECT_EQ(task.error().code, Errc::kMalformed);
+  };
+  expect_refused({});
+  expect_refused({whole[0], whole[1]});
+  expect_refused({whole[0], whole[1], whole[2], whole[2]});
+  expect_refused({whole[0], whole[1], whole[1]});
+  expect_refused({whole[0], whole[1], test::one_of_each(Sign::kAdd)[0]});
+}
+
 TEST(WorkerTask, MayAskForTheRemovalOfALeakWhoseFieldsNobodyKnows) {
   Task sweep;
   sweep.seq = 1;

@@ -207,16 +207,29 @@ TEST_F(OpenedImages, OfWhichAPartWasLeftAreMadeAnew) {
 
 TEST_F(OpenedImages, OfFilesThatAreNoLongerTheImagesAreNotUsed) {
   ASSERT_TRUE(open_it());
-  const fs::path rootfs = built_.filed(image_) / "rootfs";
-  fs::rename(rootfs, rootfs.string() + ".old");
-  fs::copy_file(rootfs.string() + ".old", rootfs);
-  EXPECT_FALSE(only_one().whole);
-  {
-    const Fd held = node();
-    EXPECT_EQ(open_it().error().code, Errc::kBusy);
+  for (const char* name : {"rootfs", "verity"}) {
+    const fs::path file = built_.filed(image_) / name;
+    fs::rename(file, file.string() + ".old");
+    fs::copy_file(file.string() + ".old", file);
+    EXPECT_FALSE(only_one().whole) << name;
+    {
+      const Fd held = node();
+      const auto opened = open_it();
+      ASSERT_FALSE(opened) << name;
+      EXPECT_EQ(opened.error().code, Errc::kBusy);
+    }
+    EXPECT_TRUE(open_it());
+    EXPECT_TRUE(only_one().whole) << name;
   }
-  EXPECT_TRUE(open_it());
-  EXPECT_TRUE(only_one().whole);
+}
+
+TEST_F(OpenedImages, ThatAreSuspendedAreMadeAnew) {
+  ASSERT_TRUE(open_it());
+  ASSERT_EQ(run("dmsetup suspend " + name_), 0);
+  ASSERT_FALSE(only_one().whole) << "whoever reads it waits";
+  ASSERT_TRUE(open_it());
+  ASSERT_TRUE(only_one().whole);
+  EXPECT_EQ(read_block(0), 0);
 }
 
 TEST_F(OpenedImages, AreNotOfAnImageThatIsNotThereOrWhoseFilesAreNone) {
