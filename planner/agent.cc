@@ -57,6 +57,15 @@ void log_event(const wire::Event& event, const Log& log) {
   }
 }
 
+// The instance whose guest did not park, or did not go on.
+std::optional<Subject> did_not_obey(const wire::Event& event, const lang::Document& plan) {
+  const auto* progress = std::get_if<wire::Progress>(&event);
+  if (progress == nullptr || progress->phase != wire::Phase::kFailed || progress->index >= plan.statements.size()) return std::nullopt;
+  const lang::Statement& statement = plan.statements[progress->index];
+  if (statement.word != lang::Word::kGuest) return std::nullopt;
+  return statement.subject;
+}
+
 Report judge(Report report, const wire::Event& last) {
   if (const auto* refused = std::get_if<wire::Refused>(&last)) {
     report.outcome = Outcome::kRefused;
@@ -77,14 +86,17 @@ Report judge(Report report, const wire::Event& last) {
 }
 
 Report submit(Report report, const AgentConfig& config, const Desired& desired, const lang::Document& plan, std::span<const std::uint8_t> keys,
-              const Log& log) {
+              const Log& log, std::set<Subject>& deaf) {
   auto client = BrokerClient::connect(config.socket);
   if (!client) return failed(std::move(report), client.error().message());
   const std::string text = lang::print(plan);
   log("plan " + to_string(lang::text_digest(plan)) + ": " + std::to_string(plan.statements.size()) + " statements, generation " +
       std::to_string(plan.header.generation));
   const Submission submission{text, desired.text, desired.signature, keys, wire::Mode::kApply};
-  auto last = client->submit(submission, [&](const wire::Event& event) { log_event(event, log); });
+  auto last = client->submit(submission, [&](const wire::Event& event) {
+    log_event(event, log);
+    if (const auto instance = did_not_obey(event, plan)) deaf.insert(*instance);
+  });
   if (!last) return failed(std::move(report), last.error().message());
   return judge(std::move(report), *last);
 }
@@ -102,7 +114,7 @@ std::string_view to_string(Outcome outcome) {
   return "unknown";
 }
 
-Report step(const AgentConfig& config, const Log& log) {
+Report step(const AgentConfig& config, const Log& log, std::set<Subject>& deaf) {
   Report report;
   auto policy = read_policy(config.policy);
   if (!policy) return failed(std::move(report), policy.error().message());
@@ -119,7 +131,7 @@ Report step(const AgentConfig& config, const Log& log) {
     return failed(std::move(report), "the newest projection has generation " + std::to_string(report.generation) + ", the host has seen " + std::to_string(seen));
   }
   Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed, config.vault});
-  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr))};
+  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr)), deaf};
   Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
   report.notes = std::move(compiled.notes);
   report.missing = envelopes.missing();
@@ -129,7 +141,7 @@ Report step(const AgentConfig& config, const Log& log) {
   }
   const auto keys = envelopes.bundle(compiled.plan.statements);
   if (!keys) return failed(std::move(report), keys.error().message());
-  return submit(std::move(report), config, desired, compiled.plan, *keys, log);
+  return submit(std::move(report), config, desired, compiled.plan, *keys, log, deaf);
 }
 
 std::string to_json(const Report& report) {

@@ -1,5 +1,5 @@
-// One step of the agent: read what is wanted, ask what is, plan, submit. Holds nothing between steps but its configuration: a
-// restarted agent goes on where it was.
+// One step of the agent: read what is wanted, ask what is, plan, submit. Holds nothing between steps but its configuration and which guests are deaf,
+// which it finds out again: a restarted agent goes on where it was.
 // Proven by: tests/planner/agent_test.cc (against a broker played by the test), and in the node VM against hostd.
 #pragma once
 
@@ -49,7 +49,8 @@ struct Report {
 
 using Log = std::function<void(const std::string& line)>;
 
-[[nodiscard]] Report step(const AgentConfig& config, const Log& log);
+// `deaf`: the guests that did not do as hostd told them, for as long as the agent runs; this step's are added.
+[[nodiscard]] Report step(const AgentConfig& config, const Log& log, std::set<Subject>& deaf);
 
 // The report as one JSON object.
 [[nodiscard]] std::string to_json(const Report& report);

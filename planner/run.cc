@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -166,6 +167,7 @@ void wait_for_change(const Fd& changes, int milliseconds) {
 
 int serve(const Options& options, const Opened& opened) {
   Told told;
+  std::set<Subject> deaf;  // guests that did not do as they were told
   int retry = kFirstRetryMs;
   int changes_in_a_row = 0;
   while (true) {
@@ -174,7 +176,7 @@ int serve(const Options& options, const Opened& opened) {
       log_line("mvm-agentd: " + held.path + " is no longer the directory that it may use: it has to be started again");
       return EX_TEMPFAIL;
     }
-    const Report report = step(options.config, log_line);
+    const Report report = step(options.config, log_line, deaf);
     tell(report, options.config, told);
     switch (report.outcome) {
       case Outcome::kChanged:

@@ -51,6 +51,7 @@ class Round {
 
  private:
   [[nodiscard]] bool supports(lang::WordSet words) const { return (in_.supported & words) == words; }
+  [[nodiscard]] bool may_tell(const Subject& instance) const { return supports(lang::bit(Word::kGuest)) && !in_.deaf.contains(instance); }
   void note(const Subject& subject, std::string text) { notes_.push_back({subject, std::move(text)}); }
 
   [[nodiscard]] const Statement* find(Word word, const Subject& subject) const {
@@ -117,8 +118,8 @@ class Round {
       note(pool_subject(subject.tenant, subject.pool), "no slot is free in the tenant's subnet or on its bridge");
       return false;
     }
-    // Without a worker that talks to guests, one that wakes goes on as if it had been told to.
-    const std::uint64_t guest = supports(lang::bit(Word::kGuest)) ? lang::kAwake : lang::kParked;
+    // One that wakes, and that nobody can tell to, goes on as if it had been told.
+    const std::uint64_t guest = may_tell(subject) ? lang::kAwake : lang::kParked;
     add_microvm(instance, blueprint, {state, slot, guest});
     if (!change(instance)) return false;
     slots_[subject.tenant].insert(slot);
@@ -131,12 +132,22 @@ class Round {
     Instance instance = fleet_.instances[subject];
     Statement jail = *instance.line(Word::kJail);
     jail.numbers[4] = state;
-    if (state == lang::kRunning && supports(lang::bit(Word::kGuest))) jail.numbers[5] = lang::kAwake;
+    if (state == lang::kRunning && may_tell(subject)) jail.numbers[5] = lang::kAwake;
     instance.set(jail);
     if (!change(instance)) return false;
     // One that runs is parked before it sleeps; where nobody can tell it to, it goes by way of warm, and sleeps in the next round.
-    if (state == lang::kWarm && !supports(lang::bit(Word::kGuest))) fresh_warm_.insert(subject);
+    if (state == lang::kWarm && !may_tell(subject)) fresh_warm_.insert(subject);
+    if (state == lang::kWarm && in_.deaf.contains(subject)) note(subject, "its guest does not do as it is told: it is paused without having parked");
     return true;
+  }
+
+  // One that runs and was told last to park: its sleep failed, or hostd ended while it was being told.
+  void tell_to_go_on(const Subject& subject) {
+    if (!may_tell(subject)) return;
+    Instance& instance = fleet_.instances[subject];
+    Statement jail = *instance.line(Word::kJail);
+    jail.numbers[5] = lang::kAwake;
+    instance.set(jail);
   }
 
   void stop(const Subject& subject) {
@@ -208,6 +219,7 @@ class Round {
       running.push_back(fresh);
     }
 
+    for (const Subject& subject : running) tell_to_go_on(subject);
     if (!blueprint.pool.critical) {
       settle_surplus(blueprint, running, warm, sleeping, sleeps);
       remake(running, blueprint);

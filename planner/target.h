@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Inputs {
   // Words that the host has an executor for. What it lacks is left out of the target and said in the notes.
   lang::WordSet supported = 0;
   std::uint32_t sleep_seq = 1;       // `seq` of snapshots taken now: grows from sleep to sleep (seconds since 1970 do)
+  std::set<Subject> deaf = {};       // whose guests did not do as they were told: nothing more is said to them
 };
 
 struct Note {
@@ -38,7 +40,7 @@ struct Target {
 // Per pool, in this order, quota checked before each: wake sleeping, resume warm, start stopped, create new, until the running
 // count is met; the surplus, newest first, goes to warm and then to sleeping as those counts want, and is stopped otherwise;
 // warm and sleeping counts are then filled. Instances whose image or size is not the pool's are remade a quarter at a time.
-// A sleeping instance is reached by way of warm, so it can take two rounds.
+// A guest is told to park before it is put to sleep, and to go on after. One that is deaf is paused as it is, and sleeps in the round after.
 [[nodiscard]] Target make_target(const Inputs& inputs);
 
 }  // namespace mvm::planner

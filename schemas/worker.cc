@@ -132,7 +132,8 @@ lang::Sign sign_of(Op op) {
     case Op::kRelease:
     case Op::kOpenImage: return lang::Sign::kAdd;
     case Op::kUnmake: return lang::Sign::kRemove;
-    case Op::kMove: return lang::Sign::kMove;
+    case Op::kMove:
+    case Op::kConnect: return lang::Sign::kMove;
     case Op::kInventory:
     case Op::kOffer: break;
   }
@@ -226,7 +227,7 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   if (!root) return forward(root.error());
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
-  if (from.op() > static_cast<std::uint8_t>(Op::kOpenImage)) return malformed("an operation that there is not");
+  if (from.op() > static_cast<std::uint8_t>(Op::kConnect)) return malformed("an operation that there is not");
   if (from.place() == nullptr || from.egress() == nullptr || from.closed() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();

@@ -44,6 +44,8 @@ enum class Op : std::uint8_t {
   kRelease,    // jail: its vCPUs run
   // The first step of `+ jail`, from a snapshot or not:
   kOpenImage,  // storage: the image behind it, for all jails that have it. It is closed by kUnmake of a jail that names nothing but the image
+  // Before the guest worker's kMove:
+  kConnect,    // jail: connects to the microVM's vsock, and gives the connection to the guest worker
 };
 [[nodiscard]] constexpr Op op_of(lang::Sign sign) {
   if (sign == lang::Sign::kAdd) return Op::kMake;

@@ -1,19 +1,11 @@
 #include "broker/jail/api.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
-#include "broker/beneath/beneath.h"
-#include "broker/jail/cgroup.h"
 
 namespace mvm::jail {
 namespace {
@@ -79,52 +71,12 @@ Result<Response> receive_response(int fd, Deadline deadline) {
   }
 }
 
-// The socket's inode itself, so that what is checked is what is connected to.
-Result<Fd> find_socket(int jail_root) {
-  auto inode = open_beneath(jail_root, kApiSocket, O_PATH | O_NOFOLLOW);
-  if (!inode && inode.error().sys_errno == ENOENT) return fail(Errc::kNotFound, "find the API socket", kApiSocket);
-  if (!inode) return inode;
-  struct stat info{};
-  const int read = fstat(inode->get(), &info);
-  const int saved = errno;
-  if (read != 0) return fail_errno(saved, "fstat", kApiSocket);
-  if (!S_ISSOCK(info.st_mode)) return fail(Errc::kDenied, "connect to what is not a socket", kApiSocket);
-  return inode;
-}
-
-Status check_peer(int socket, const Peer& peer) {
-  ucred who{};
-  socklen_t size = sizeof who;
-  const int read = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size);
-  const int saved = errno;
-  if (read != 0) return fail_errno(saved, "SO_PEERCRED", kApiSocket);
-  if (who.uid != peer.uid) return fail(Errc::kDenied, "talk to another uid than the jail's", kApiSocket);
-  const auto members = processes(peer.cgroup);
-  if (!members) return forward(members.error());
-  if (std::ranges::find(*members, who.pid) == members->end()) {
-    return fail(Errc::kDenied, "talk to a process that is not in the instance's cgroup", kApiSocket);
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<Api> Api::connect(int jail_root, const Peer& peer) {
-  const auto inode = find_socket(jail_root);
-  if (!inode) return forward(inode.error());
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  const int socket_errno = errno;
-  if (!socket.valid()) return fail_errno(socket_errno, "socket");
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string by_fd = "/proc/self/fd/" + std::to_string(inode->get());
-  std::memcpy(address.sun_path, by_fd.c_str(), by_fd.size() + 1);
-  const int connected = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int saved = errno;
-  if (connected != 0 && (saved == ECONNREFUSED || saved == EAGAIN)) return fail(Errc::kNotFound, "connect", kApiSocket);
-  if (connected != 0) return fail_errno(saved, "connect", kApiSocket);
-  if (auto right = check_peer(socket.get(), peer); !right) return forward(right.error());
-  return Api(std::move(socket));
+  auto socket = connect_to_vmm(jail_root, kApiSocket, peer);
+  if (!socket) return forward(socket.error());
+  return Api(*std::move(socket));
 }
 
 Result<Response> Api::call(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {

@@ -4,8 +4,6 @@
 // Owns the connection. Proven by: tests/jail/api_test.cc, tests/jail/jail_kernel_test.cc.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <string_view>
 
@@ -13,26 +11,20 @@
 #include "base/fd.h"
 #include "broker/jail/deadline.h"
 #include "broker/jail/http_response.h"
+#include "broker/jail/vmm_socket.h"
 
 namespace mvm::jail {
 
-inline constexpr const char* kApiSocket = "run/firecracker.socket";  // below the jail's root; /run/... inside
 inline constexpr std::chrono::milliseconds kCallTime{5'000};
 // InstanceStart reads the kernel from disk and sets up KVM; seconds where KVM is emulated.
 inline constexpr std::chrono::milliseconds kStartTime{30'000};
-
-// Who must be at the other end: the jail's uid, and a process of the instance's cgroup.
-struct Peer {
-  uid_t uid = 0;
-  int cgroup = -1;
-};
 
 class Api {
  public:
   // A connection to `socket`, which is ours and non-blocking.
   explicit Api(Fd socket) : socket_(std::move(socket)) {}
 
-  // kNotFound: no socket there yet, or nobody listens yet. kDenied: no socket, or somebody else's.
+  // As connect_to_vmm() (vmm_socket.h).
   [[nodiscard]] static Result<Api> connect(int jail_root, const Peer& peer);
 
   // One request and its answer. kTimeout, kClosed, kMalformed, kLimit: the connection is of no more use.

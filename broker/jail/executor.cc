@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "broker/guest/link.h"
+
 namespace mvm::jail {
 
 Result<std::unique_ptr<Executor>> Executor::make(Host host) {
@@ -25,7 +27,8 @@ Executor::Executor(Host host, MemoryDirectories memory, std::string io_device, W
       memory_(std::move(memory)),
       wakes_(std::move(wakes)),
       microvms_(cgroups_, jails_, memory_, wakes_, std::move(host.pages), std::move(host.firecracker)),
-      watch_(std::move(watch)) {}
+      watch_(std::move(watch)),
+      guests_(std::move(host.guests)) {}
 
 Status Executor::settle_all() {
   const auto instances = memory_.list();
@@ -74,6 +77,7 @@ wire::Digested Executor::change(const wire::Task& task) {
     if (!vmm) return forward(vmm.error());
     return *vmm;
   }
+  if (task.op == wire::Op::kConnect && task.statement.word == lang::Word::kGuest) return wire::without_digest(connect(instance));
   if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");
   if (task.op == wire::Op::kMake) return wire::without_digest(make(task));
   if (task.op == wire::Op::kUnmake) return wire::without_digest(unmake(task));
@@ -98,6 +102,12 @@ Status Executor::unmake(const wire::Task& task) {
   watch_.drop(instance);  // its end is asked for, and no event
   if (task.statement.word == lang::Word::kCgroup) return cgroups_.remove(instance, Deadline(kKillTime));
   return microvms_.unmake(instance);
+}
+
+Status Executor::connect(const Subject& instance) const {
+  auto connection = microvms_.connect_to_guest(instance);
+  if (!connection) return forward(connection.error());
+  return guest_worker::send_connected(guests_.get(), {instance, *std::move(connection)});
 }
 
 Result<std::vector<wire::Item>> Executor::inventory() {

@@ -27,6 +27,7 @@ struct Host {
   Fd block;                 // /sys/block
   PageServers pages = {};
   Fd link = {};             // from the snapshot worker
+  Fd guests = {};           // to the guest worker
 };
 
 using Answerer = std::function<void(const wire::Answer&)>;
@@ -49,6 +50,7 @@ class Executor {
   [[nodiscard]] wire::Digested change(const wire::Task& task);
   [[nodiscard]] Status make(const wire::Task& task);
   [[nodiscard]] Status unmake(const wire::Task& task);
+  [[nodiscard]] Status connect(const Subject& instance) const;
   [[nodiscard]] Result<std::vector<wire::Item>> inventory();
 
   Cgroups cgroups_;
@@ -57,6 +59,7 @@ class Executor {
   Wakes wakes_;
   Microvms microvms_;
   Watch watch_;
+  Fd guests_;
 };
 
 }  // namespace mvm::jail

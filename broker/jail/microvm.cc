@@ -220,14 +220,26 @@ Status Microvms::move(const lang::Statement& jail) {
   return send(*api, jail.numbers[1] == lang::kWarm ? pause() : resume());
 }
 
-Result<Api> Microvms::connect(const Subject& instance, int cgroup) const {
+Result<Fd> Microvms::connect(const Subject& instance, int cgroup, const char* socket) const {
   const auto root = jails_.open_root(instance);
   if (!root) return forward(root.error());
   const auto directory = memory_.open(instance);
   if (!directory) return forward(directory.error());
   const auto uid = jail_uid(directory->get());
   if (!uid) return forward(uid.error());
-  return Api::connect(root->get(), {*uid, cgroup});
+  return connect_to_vmm(root->get(), socket, {*uid, cgroup});
+}
+
+Result<Api> Microvms::connect(const Subject& instance, int cgroup) const {
+  auto socket = connect(instance, cgroup, kApiSocket);
+  if (!socket) return forward(socket.error());
+  return Api(*std::move(socket));
+}
+
+Result<Fd> Microvms::connect_to_guest(const Subject& instance) const {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup) return forward(cgroup.error());
+  return connect(instance, cgroup->get(), kVsockSocket);
 }
 
 Result<Vmm> Microvms::find(const Subject& instance) const {

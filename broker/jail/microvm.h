@@ -55,6 +55,9 @@ class Microvms {
   // running>warm, warm>running.
   [[nodiscard]] Status move(const lang::Statement& jail);
 
+  // To where the host's side of its vsock begins: a non-blocking stream.
+  [[nodiscard]] Result<Fd> connect_to_guest(const Subject& instance) const;
+
   // Has a paused microVM's memory and state written into its memory directory. While they are there its cgroup may have that much more. The digest of
   // Firecracker's version. On an error it is as before.
   [[nodiscard]] Result<Digest> dump(const Subject& instance, std::uint32_t mem_mib);
@@ -77,6 +80,7 @@ class Microvms {
   // Its page server runs and has the snapshot open when this returns. The version of Firecracker that has to load it.
   [[nodiscard]] Result<Digest> start_page_server(const lang::Statement& jail, const wire::Place& place, int cgroup);
   [[nodiscard]] Status launch(const lang::Statement& jail, const wire::Place& place, int cgroup, const class Said& said);
+  [[nodiscard]] Result<Fd> connect(const Subject& instance, int cgroup, const char* socket) const;
   [[nodiscard]] Result<Api> connect(const Subject& instance, int cgroup) const;
   [[nodiscard]] Status raise_limit(int cgroup, int directory, std::uint32_t mem_mib) const;
 

@@ -105,7 +105,7 @@ int run(const sandbox::Grants& grants, const sandbox::Grants& pages, std::span<c
   PageServers servers{or_die(open_absolute(arguments[4], O_PATH)), &pages, or_die(sandbox::user_named(arguments[5]))};
   Host host{or_die(open_absolute(arguments[0], O_RDONLY | O_DIRECTORY)), or_die(open_absolute(arguments[1], O_RDONLY | O_DIRECTORY)),
             arguments[1], arguments[2], or_die(open_absolute(arguments[3], O_RDONLY | O_DIRECTORY)), arguments[3], or_die(open_absolute(arguments[6], O_RDONLY | O_DIRECTORY)),
-            std::move(servers), Fd(kLinkFd)};
+            std::move(servers), Fd(kLinkFd), Fd(kGuestsFd)};
   const auto executor = or_die(Executor::make(std::move(host)));
   sandbox::enter_or_exit(grants);
   serve(*executor);

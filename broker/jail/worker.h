@@ -10,6 +10,8 @@ namespace mvm::jail {
 
 // A socket that the supervisor made: from the snapshot worker (broker/snapshot/hand_over.h).
 inline constexpr int kLinkFd = 4;
+// Another, to the guest worker (broker/guest/link.h).
+inline constexpr int kGuestsFd = 5;
 
 // `arguments`: CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK. Four absolute directories, reached by no symlink: the delegated cgroup, the state directory, where
 // `firecracker` and `jailer` are, and the memory file system; and PAGES, the page server, and its USER. `pages`: what that is granted. The exit code,

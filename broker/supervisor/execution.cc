@@ -52,31 +52,29 @@ Status Execution::pump() {
 Status Execution::start_forward(Index index) {
   if (auto said = say(index, wire::Phase::kStarted); !said) return said;
   if (auto marked = host_.journal.mark({index, Point::kBegin}, keep_of(at(index).word)); !marked) return marked;
-  return send(index, Direction::kForward, at(index));
+  return send(index, Direction::kForward);
 }
 
-Status Execution::send(Index index, Direction direction, const Statement& statement) {
+lang::Statement Execution::running(const InFlight& what) const {
+  return what.direction == Direction::kForward ? at(what.index) : lang::inverse({at(what.index)}).front();
+}
+
+Status Execution::send(Index index, Direction direction) {
   ++given_[lang::row(at(index).word).worker];
   InFlight what{index, direction, {}, 0, std::nullopt};
-  if (direction == Direction::kForward) {
-    auto asleep = asleep_for(statement);
-    return asleep ? send_step(std::move(what), *asleep) : step_failed(std::move(what), asleep.error());
-  }
-  auto task = task_of(statement, host_.state, host_.policy);
-  if (task) return hand(what, lang::row(statement.word).worker, *std::move(task));
-  --given_[lang::row(at(index).word).worker];
-  return not_undone(index, task.error());
+  auto asleep = asleep_for(running(what));
+  return asleep ? send_step(std::move(what), *asleep) : step_failed(std::move(what), asleep.error());
 }
 
-// A statement forward, from one step to the next.
+// A statement, from one step to the next.
 Status Execution::send_step(InFlight what, wire::Asleep asleep) {
-  const Statement& statement = at(what.index);
+  const Statement statement = running(what);
   auto task = task_of(statement, host_.state, host_.policy);
   if (!task) return step_failed(std::move(what), task.error());
   const Step step = steps_of(statement)[what.step];
   task->op = step.op;
   task->asleep = asleep;
-  if (wire::may_open(step.op) && step.worker != lang::Worker::kJail) {
+  if (what.direction == Direction::kForward && wire::may_open(step.op) && step.worker != lang::Worker::kJail) {
     task->sealed = keys_.for_statement(statement, host_.state.header.node, plan_.plan().header.generation, host_.state.find(statement.subject, Word::kSnapshot));
   }
   if (wire::takes_image(step.op, statement.word)) {
@@ -84,14 +82,10 @@ Status Execution::send_step(InFlight what, wire::Asleep asleep) {
     if (!manifest) return step_failed(std::move(what), manifest.error());
     task->manifest = *manifest;
   }
-  return hand(what, step.worker, *std::move(task));
-}
-
-Status Execution::hand(const InFlight& what, lang::Worker worker, wire::Task task) {
-  const auto seq = host_.workers.send(worker, std::move(task));
+  const auto seq = host_.workers.send(step.worker, *std::move(task));
   if (!seq) return forward(seq.error());
-  in_flight_[*seq] = what;
-  in_flight_[*seq].deadline = Clock::now() + kTaskDeadline;
+  what.deadline = Clock::now() + kTaskDeadline;
+  in_flight_[*seq] = std::move(what);
   return {};
 }
 
@@ -126,32 +120,20 @@ Status Execution::take(const wire::Answer& answer) {
   if (found == in_flight_.end() || answer.more || !answer.items.empty() || answer.offer) return fail(Errc::kMalformed, "take an answer to no task");
   InFlight what = std::move(found->second);
   in_flight_.erase(found);
-  Status taken;
-  if (what.direction == Direction::kForward) {
-    taken = answer.ok ? step_done(std::move(what), answer) : step_failed(std::move(what), answer.error);
-  } else {
-    --given_[lang::row(at(what.index).word).worker];
-    taken = answer.ok ? undone(what.index) : not_undone(what.index, answer.error);
-  }
+  const Status taken = answer.ok ? step_done(std::move(what), answer) : step_failed(std::move(what), answer.error);
   return taken ? pump() : taken;
 }
 
 Status Execution::step_done(InFlight what, const wire::Answer& answer) {
-  const Statement& statement = at(what.index);
+  const Statement statement = running(what);
   const auto steps = steps_of(statement);
   const bool tells = makes_snapshot(statement) && steps[what.step].op != wire::Op::kClear;
   if (tells != answer.digest.has_value()) return fail(Errc::kMalformed, "take an answer without what was asked, or with what was not");
-  if (what.failed) {
-    --given_[lang::row(statement.word).worker];
-    return failed(what.index, *what.failed);
-  }
+  if (what.failed) return ended(what, forward(*what.failed));
   if (tells && steps[what.step].op == wire::Op::kMake) {
     if (auto wrote = host_.records.write_newest(statement.subject, *answer.digest); !wrote) return wrote;
   }
-  if (++what.step == steps.size()) {
-    --given_[lang::row(statement.word).worker];
-    return done(what.index);
-  }
+  if (++what.step == steps.size()) return ended(what, {});
   auto asleep = asleep_for(statement);
   if (!asleep) return step_failed(std::move(what), asleep.error());
   if (tells) asleep->vmm = *answer.digest;
@@ -160,20 +142,24 @@ Status Execution::step_done(InFlight what, const wire::Answer& answer) {
 
 // What was written into memory is cleared away, whatever else fails; once the snapshot is there, that it could not be is no failure of it.
 Status Execution::step_failed(InFlight what, const Error& error) {
-  const Statement& statement = at(what.index);
-  const bool in_memory = makes_snapshot(statement) && what.step > 0 && steps_of(statement)[what.step].op != wire::Op::kClear;
-  if (in_memory) {
+  const Statement statement = running(what);
+  const bool in_memory = makes_snapshot(statement) && what.step > 0;
+  if (in_memory && steps_of(statement)[what.step].op != wire::Op::kClear) {
     what.failed = error;
     what.step = steps_of(statement).size() - 1;
     return send_step(std::move(what), {});
   }
-  --given_[lang::row(statement.word).worker];
-  if (makes_snapshot(statement) && what.step > 0) {
-    if (auto wrote = host_.audit.append("clear-failed " + lang::print(statement) + ": " + error.message()); !wrote) return wrote;
-    return what.failed ? failed(what.index, *what.failed) : done(what.index);
-  }
-  if (boots_from_snapshot(statement)) wants_settling_ = true;
-  return failed(what.index, error);
+  if (!in_memory) return ended(what, forward(error));
+  if (auto wrote = host_.audit.append("clear-failed " + lang::print(statement) + ": " + error.message()); !wrote) return wrote;
+  return ended(what, what.failed ? Status(forward(*what.failed)) : Status{});
+}
+
+// The last of its steps, or the one that failed.
+Status Execution::ended(const InFlight& what, const Status& outcome) {
+  --given_[lang::row(at(what.index).word).worker];
+  if (what.direction == Direction::kBack) return outcome ? undone(what.index) : not_undone(what.index, outcome.error());
+  if (!outcome && boots_from_snapshot(at(what.index))) wants_settling_ = true;
+  return outcome ? done(what.index) : failed(what.index, outcome.error());
 }
 
 Status Execution::write_record(const Statement& statement) {
@@ -200,11 +186,16 @@ Status Execution::failed(Index index, const Error& error) {
   return begin_undo(at(index).subject, index);
 }
 
-// A '+' that failed may have left a part of the thing, so it is the first to be undone. Not what is durable: its worker takes
-// away what it made of it, and what was there before, and was why it failed, must not go.
+// A '+' that failed may have left a part of the thing, and a guest that did not say that it has parked may have, so it is the first to be undone. Not
+// what is durable: its worker takes away what it made of it, and what was there before, and was why it failed, must not go.
+bool Execution::may_be_there_in_part(const Statement& statement) {
+  if (statement.sign == Sign::kMove) return statement.word == Word::kGuest && statement.numbers[1] == lang::kParked;
+  return statement.sign == Sign::kAdd && !lang::row(statement.word).durable;
+}
+
 Status Execution::begin_undo(const Subject& subject, std::optional<Index> failed) {
   Undo undo{done_[subject], false, failed};
-  if (failed && at(*failed).sign == Sign::kAdd && !lang::row(at(*failed).word).durable) undo.left.push_back(*failed);
+  if (failed && may_be_there_in_part(at(*failed))) undo.left.push_back(*failed);
   undos_[subject] = std::move(undo);
   return step_undo(subject);
 }
@@ -219,7 +210,7 @@ Status Execution::step_undo(const Subject& subject) {
   }
   undo.left.pop_back();
   if (auto marked = host_.journal.mark({index, Point::kUndoBegin}, keep_of(at(index).word)); !marked) return marked;
-  return send(index, Direction::kBack, lang::inverse({at(index)}).front());
+  return send(index, Direction::kBack);
 }
 
 // Going back must not break what others have built since: V2 of the inverse, and a slot or net id that is not taken again.

@@ -18,10 +18,11 @@
 namespace mvm::supervisor {
 
 // Statements of a worker that are under way at once. The net worker makes and removes together what it has at once; while a microVM is put to sleep
-// its memory is there twice, so one is at a time.
-inline constexpr std::size_t kMaxInFlight = 8, kMaxInFlightOfNet = 256, kMaxInFlightOfSnapshot = 1;
+// its memory is there twice, so one is at a time. The guest worker waits for guests, each for itself.
+inline constexpr std::size_t kMaxInFlight = 8, kMaxInFlightOfNet = 256, kMaxInFlightOfSnapshot = 1, kMaxInFlightOfGuest = 64;
 [[nodiscard]] constexpr std::size_t most_in_flight(lang::Worker worker) {
   if (worker == lang::Worker::kSnapshot) return kMaxInFlightOfSnapshot;
+  if (worker == lang::Worker::kGuest) return kMaxInFlightOfGuest;
   return worker == lang::Worker::kNet ? kMaxInFlightOfNet : kMaxInFlight;
 }
 // How often what is left of a plan is verified again because a part of it was refused; then nothing of it runs.
@@ -58,7 +59,7 @@ class Execution {
     Index index = 0;
     Direction direction = Direction::kForward;
     Clock::time_point deadline;
-    std::size_t step = 0;         // of steps_of(), forward
+    std::size_t step = 0;         // of steps_of()
     std::optional<Error> failed;  // why what was made before is cleared away
   };
   struct Undo {
@@ -71,11 +72,13 @@ class Execution {
   [[nodiscard]] bool has_room(lang::Worker worker) const;
   [[nodiscard]] Status pump();
   [[nodiscard]] Status start_forward(Index index);
-  [[nodiscard]] Status send(Index index, Direction direction, const lang::Statement& statement);
+  [[nodiscard]] Status send(Index index, Direction direction);
   [[nodiscard]] Status send_step(InFlight what, wire::Asleep asleep);
-  [[nodiscard]] Status hand(const InFlight& what, lang::Worker worker, wire::Task task);
   [[nodiscard]] Status step_done(InFlight what, const wire::Answer& answer);
   [[nodiscard]] Status step_failed(InFlight what, const Error& error);
+  // What is being run: the plan's own statement, or what takes it back.
+  [[nodiscard]] lang::Statement running(const InFlight& what) const;
+  [[nodiscard]] Status ended(const InFlight& what, const Status& outcome);
   [[nodiscard]] Result<lang::Manifest> manifest_for(const lang::Statement& statement) const;
   [[nodiscard]] Result<wire::Asleep> asleep_for(const lang::Statement& statement) const;
   [[nodiscard]] Status done(Index index);
@@ -87,6 +90,7 @@ class Execution {
   [[nodiscard]] Status end_undo(const Subject& subject);
   [[nodiscard]] Status skip(const std::vector<Index>& dropped, const std::string& why);
   [[nodiscard]] Status verify_rest();
+  [[nodiscard]] static bool may_be_there_in_part(const lang::Statement& failed);
   [[nodiscard]] bool may_undo(const lang::Statement& statement) const;
   [[nodiscard]] Status write_record(const lang::Statement& statement);
   [[nodiscard]] Status say(Index index, wire::Phase phase, const Error& error = {});

@@ -37,6 +37,20 @@ void go_back(const Lane& lane, HostState& state) {
   }
 }
 
+// A guest that was being told something: what it heard of it, no kernel shows. As parked it can be told to go on, which harms none that is awake.
+void take_as_parked(const lang::Document& plan, const std::vector<Mark>& marks, HostState& state, std::set<Subject>& changed) {
+  std::map<std::uint32_t, Point> last;
+  for (const Mark& mark : marks) last[mark.index] = mark.point;
+  for (const auto& [index, point] : last) {
+    Statement told = plan.statements[index];
+    if (told.word != lang::Word::kGuest || point == Point::kDone || point == Point::kUndone) continue;
+    told.numbers[1] = lang::kParked;
+    const auto before = state.lines_of(told.subject);
+    state.carry_out(told);
+    if (state.lines_of(told.subject) != before) changed.insert(told.subject);
+  }
+}
+
 std::map<Subject, Lane> lanes_of(const lang::Document& plan, const std::vector<Mark>& marks) {
   std::vector<bool> begun(plan.statements.size()), done(plan.statements.size());
   for (const Mark& mark : marks) {
@@ -69,6 +83,7 @@ std::set<Subject> resolve(const lang::Document& plan, const std::vector<Mark>& m
     else if (last.sign == Sign::kAdd) go_back(lane, state);
     if (state.lines_of(at->first) != before) changed.insert(at->first);
   }
+  take_as_parked(plan, marks, state, changed);
   return changed;
 }
 

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "broker/supervisor/setup.h"
 #include "seccomp/gate.grants.h"
+#include "seccomp/guest.grants.h"
 #include "seccomp/jail.grants.h"
 #include "seccomp/net.grants.h"
 #include "seccomp/pages.grants.h"
@@ -62,8 +63,10 @@ Setup setup(int argc, char** argv) {
                        {grants::kSnapshot, std::string(grants::kSnapshot.user), "/usr/libexec/mvm/mvm-snapshot", {kStateDirectory, kMemory},
                         {"snapshots"}, {}},
                        {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail",
-                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user), kBlockDevices}, {}, {}}}},
-          .joints = {{lang::Worker::kStorage, lang::Worker::kSnapshot}, {lang::Worker::kSnapshot, lang::Worker::kJail}},
+                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user), kBlockDevices}, {}, {}},
+                       {grants::kGuest, std::string(grants::kGuest.user), "/usr/libexec/mvm/mvm-guest", {}, {}, {}}}},
+          // Their order is that of each worker's descriptors.
+          .joints = {{lang::Worker::kStorage, lang::Worker::kSnapshot}, {lang::Worker::kSnapshot, lang::Worker::kJail}, {lang::Worker::kJail, lang::Worker::kGuest}},
           .memory = kMemory};
 }
 

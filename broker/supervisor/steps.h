@@ -1,5 +1,6 @@
-// What a statement of a plan is, as tasks: one for its own worker, or several, where a jail takes the storage worker, which opens its image, and
-// sleeping and waking take the jail worker, which has the VMM, and the snapshot worker, which has the keys. Pure. Proven by: tests/supervisor/steps_test.cc.
+// What a statement of a plan is, as tasks: one for its own worker, or several, where a jail takes the storage worker, which opens its image, where
+// sleeping and waking take the jail worker, which has the VMM, and the snapshot worker, which has the keys, and where the guest worker, which has nothing,
+// is given a connection. Pure. Proven by: tests/supervisor/steps_test.cc.
 #pragma once
 
 #include <vector>

@@ -25,7 +25,7 @@ inline constexpr std::chrono::seconds kTaskDeadline{90};
 inline constexpr std::size_t kMaxInventory = 2 * lang::kMaxStatements;
 
 // The workers that there are. What makes their table (setup.h) has a place for each.
-inline constexpr std::array kExecutors = {lang::Worker::kNet, lang::Worker::kStorage, lang::Worker::kSnapshot, lang::Worker::kJail};
+inline constexpr std::array kExecutors = {lang::Worker::kNet, lang::Worker::kStorage, lang::Worker::kSnapshot, lang::Worker::kJail, lang::Worker::kGuest};
 [[nodiscard]] constexpr bool has_executor(lang::Worker worker) {
   return std::ranges::find(kExecutors, worker) != kExecutors.end();
 }

@@ -18,6 +18,7 @@ LIBRARIES = {
     "agentd": {"libcrypto.so.3"},
     "snapshot": {"libcrypto.so.3", "libzstd.so.1"},
     "vault": {"libcrypto.so.3", "libcurl.so.4"},
+    "guest": {"libcrypto.so.3"},
     "pages": set(),
     "pages-room": set(),
 }
@@ -34,6 +35,7 @@ FORBIDDEN = {
     "storage": [PARSERS, TESTS, r"mvm::(net|jail|supervisor|gate|planner)::", r"\bU (fork|execve|execveat|mount|socket)(@|$)", r"nlohmann"],
     "snapshot": [PARSERS, TESTS, r"mvm::(net|storage|jail|supervisor|gate|planner)::", r"\bU (fork|execve|execveat|mount|socket|connect|bind)(@|$)", r"nlohmann"],
     "jail": [PARSERS, OPENS, TESTS, r"mvm::(net|storage|supervisor|gate|planner)::", r"nlohmann"],
+    "guest": [PARSERS, OPENS, TESTS, r"mvm::(net|storage|snapshot|jail|supervisor|gate|planner)::", POWER, r"mvm::sandbox::(spawn|become)", r"nlohmann"],
     "gate": [OPENS, TESTS, r"mvm::(net|storage|jail|supervisor|planner)::", POWER, r"mvm::sandbox::(spawn|become)"],
     # Static, so libraries' own symbols are in it; what the room itself calls is looked up in the room.
     "pages": [PARSERS, OPENS, TESTS, ROOMS, r"nlohmann"],

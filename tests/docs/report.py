@@ -23,6 +23,7 @@ PROCESSES = {
     "snapshot": ("snapshot", "mvm-snapshot"),
     "pages": ("pages", "mvm-pages"),
     "jail": ("jail", "mvm-jail"),
+    "guest": ("guest", "mvm-guest"),
     "agentd": ("planner", "mvm-agentd"),
     "vault": ("vault", "mvm-vault"),
 }

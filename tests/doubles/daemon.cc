@@ -39,8 +39,17 @@ std::optional<std::string> Daemon::hear(std::string& in) {
 
 std::string Daemon::told() {
   const char* const kStates[] = {"", "starting", "ready", "idle", "busy", "parked"};
-  const auto state = std::get<guest::Heartbeat>(session_.heartbeat().body).state;
-  return "parks " + std::to_string(parks_) + " wakes " + std::to_string(wakes_) + " goes " + std::to_string(goes_) + " state " + kStates[static_cast<int>(state)];
+  return "parks " + std::to_string(parks_) + " wakes " + std::to_string(wakes_) + " goes " + std::to_string(goes_) + " state " + kStates[static_cast<int>(now())];
+}
+
+nlohmann::json Daemon::state() { return {{"parks", parks_}, {"wakes", wakes_}, {"goes", goes_}, {"parked", now() == guest::State::kParked}}; }
+
+void Daemon::restore(const nlohmann::json& state) {
+  // It is not told again: it has been parked all the time.
+  if (state["parked"]) (void)session_.answer({1, guest::Prepare{std::chrono::seconds(1)}});
+  parks_ = state["parks"];
+  wakes_ = state["wakes"];
+  goes_ = state["goes"];
 }
 
 }  // namespace mvm::doubles

@@ -2,6 +2,7 @@
 // counts what it was made to do. For tests only; never installed.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -18,12 +19,17 @@ class Daemon final : public guest::Machine {
   [[nodiscard]] std::optional<std::string> hear(std::string& in);
   // "parks N wakes N goes N state S": what it was made to do, and what it now says of itself.
   [[nodiscard]] std::string told();
+  // As a snapshot of the guest's memory would keep it.
+  [[nodiscard]] nlohmann::json state();
+  void restore(const nlohmann::json& state);
 
  private:
   [[nodiscard]] guest::Outcome park(std::chrono::milliseconds timeout) override;
   [[nodiscard]] guest::Outcome wake(const guest::Resume& resume) override;
   void go() override { ++goes_; }
   [[nodiscard]] guest::Heartbeat work() override { return {guest::State::kReady, 1}; }
+
+  [[nodiscard]] guest::State now() { return std::get<guest::Heartbeat>(session_.heartbeat().body).state; }
 
   std::string mischief_;
   guest::Session session_{*this};

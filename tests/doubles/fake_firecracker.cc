@@ -232,7 +232,7 @@ class Server {
       if (line == "state" || vmm_.life() != Life::kRunning) {
         say(client.fd, life + "\n");
       } else if (line == "daemon") {
-        say(client.fd, daemon_.told() + "\n");
+        say(client.fd, vmm_.daemon().told() + "\n");
       } else if (line == "memory" || line.starts_with("dirty ")) {
         say(client.fd, vmm_.memory_command(line) + "\n");
       } else if (line.starts_with("mmds ")) {
@@ -256,14 +256,13 @@ class Server {
       client.connected = true;
       say(client.fd, "OK " + std::to_string(1'073'741'824 + client.id) + "\n");
     }
-    const auto said = client.daemon ? daemon_.hear(client.in) : std::exchange(client.in, "");
+    const auto said = client.daemon ? vmm_.daemon().hear(client.in) : std::exchange(client.in, "");
     if (said) say(client.fd, *said);
     return said.has_value();
   }
 
   Vmm vmm_;
   Mischief mischief_;
-  Daemon daemon_{mischief_.verb};
   int api_, guest_;
   std::vector<Client> clients_;
   std::uint64_t next_id_ = 0;
@@ -291,7 +290,7 @@ int main_of(const std::vector<std::string>& words) {
   }
   const Mischief mischief = read_mischief();
   if (mischief.verb == "die-at-start") throw std::runtime_error("told to die at start");
-  Server(Vmm(id, mischief.verb == "version" ? mischief.on : kVersion), mischief, arguments.one("api-sock", "/run/firecracker.socket")).run();
+  Server(Vmm(id, mischief.verb == "version" ? mischief.on : kVersion, mischief.verb), mischief, arguments.one("api-sock", "/run/firecracker.socket")).run();
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ Reply Vmm::create_snapshot(const nlohmann::json& body) {
   memory_->write_image(body["mem_file_path"], diff ? Pages::kDirty : Pages::kAll);
   memory_->image_written();
   const nlohmann::json state = {{"fake-firecracker", kStateFormat}, {"version", version_}, {"machine", machine_}, {"config", config_},
-                                {"boot_args", boot_args_},          {"memory", memory_->state()}};
+                                {"boot_args", boot_args_},          {"memory", memory_->state()},       {"daemon", daemon_->state()}};
   const std::string text = state.dump(), path = body["snapshot_path"];
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   const bool wrote = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
@@ -83,6 +83,7 @@ Reply Vmm::load_snapshot(const nlohmann::json& body) {
   machine_ = state["machine"];
   machine_["track_dirty_pages"] = body.value("track_dirty_pages", false) || body.value("enable_diff_snapshots", false);
   memory_ = std::make_unique<Memory>(state["memory"]);
+  daemon_->restore(state["daemon"]);
   const bool huge = machine_["huge_pages"] == "2M";
   const std::string path = backend ? body["mem_backend"]["backend_path"] : body["mem_file_path"];
   if (backend && body["mem_backend"]["backend_type"] == "Uffd") {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "tests/doubles/api_table.h"
+#include "tests/doubles/daemon.h"
 #include "tests/doubles/guest.h"
 #include "tests/doubles/memory.h"
 #include "tests/doubles/mmds.h"
@@ -26,11 +27,13 @@ enum class Life { kNotStarted, kRunning, kPaused };
 
 class Vmm {
  public:
-  explicit Vmm(std::string id, std::string version) : id_(std::move(id)), version_(std::move(version)) {}
+  // `mischief`: the daemon's (daemon.h).
+  Vmm(std::string id, std::string version, const std::string& mischief = {}) : id_(std::move(id)), version_(std::move(version)), daemon_(std::make_unique<Daemon>(mischief)) {}
 
   [[nodiscard]] Reply handle(const std::string& method, const std::string& path, const std::string& body);
   [[nodiscard]] Life life() const { return life_; }
   [[nodiscard]] Guest& guest() { return guest_; }
+  [[nodiscard]] Daemon& daemon() { return *daemon_; }
   [[nodiscard]] int vsock_listener() const { return vsock_; }
   // A restore that failed: Firecracker answers, and ends.
   [[nodiscard]] bool fatal() const { return fatal_; }
@@ -64,6 +67,7 @@ class Vmm {
   Mmds service_;
   std::string boot_args_;
   Guest guest_;
+  std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<Memory> memory_;  // once it has started, or was restored
   bool fatal_ = false;
   int vsock_ = -1;

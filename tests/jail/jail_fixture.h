@@ -159,7 +159,7 @@ class JailFixture : public testing::Test {
     ASSERT_TRUE(cgroups && state);
     auto memory = open_absolute(memory_, O_RDONLY | O_DIRECTORY);
     ASSERT_TRUE(memory);
-    auto executor = Executor::make({std::move(*cgroups), std::move(*state), state_, firecracker, std::move(*memory), memory_, open_absolute(block_path(), O_RDONLY | O_DIRECTORY).value(), pages(), link()});
+    auto executor = Executor::make({std::move(*cgroups), std::move(*state), state_, firecracker, std::move(*memory), memory_, open_absolute(block_path(), O_RDONLY | O_DIRECTORY).value(), pages(), link(), guests()});
     ASSERT_TRUE(executor) << executor.error().message();
     executor_ = std::move(*executor);
   }
@@ -167,6 +167,7 @@ class JailFixture : public testing::Test {
   // For those that wake.
   virtual PageServers pages() { return {}; }
   virtual Fd link() { return {}; }
+  virtual Fd guests() { return {}; }
 
   // The instance's anchor. By hand, so that these tests need no controllers; cgroup lines are tested where there are some.
   void anchor() {

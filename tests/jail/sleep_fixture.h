@@ -48,7 +48,11 @@ class SleepFixture : public JailFixture {
     const Fd link = start_sealer();
     static const test::Runnable executable(MVM_JAIL);
     const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
-    const std::array<int, 1> extra = {link.get()};
+    std::array<int, 2> guests{};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, guests.data()), 0);
+    guests_ = Fd(guests[0]);
+    const Fd theirs(guests[1]);
+    const std::array<int, 2> extra = {link.get(), theirs.get()};
     worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
   }
   Result<Secret> key_of(const wire::Task& task, std::uint32_t version) const {
@@ -171,6 +175,7 @@ class SleepFixture : public JailFixture {
   snapshot::HostFits fits_{sha256("a kernel"), sha256("a CPU")};
   std::unique_ptr<snapshot::Host> sealer_;
   sandbox::Worker worker_;
+  Fd guests_;  // the guest worker's end
   Digest newest_;
 };
 

@@ -33,7 +33,11 @@ class JailWorker : public JailFixture {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()), 0);
     link_ = Fd(link[0]);
     const Fd theirs(link[1]);
-    const std::array<int, 1> extra = {theirs.get()};
+    std::array<int, 2> guests{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, guests.data()), 0);
+    guests_ = Fd(guests[0]);
+    const Fd to_guests(guests[1]);
+    const std::array<int, 2> extra = {theirs.get(), to_guests.get()};
     worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
   }
   // How it ended; below 0: by a signal.
@@ -61,7 +65,7 @@ class JailWorker : public JailFixture {
   }
 
   sandbox::Worker worker_;
-  Fd link_;
+  Fd link_, guests_;
 };
 
 TEST_F(JailWorker, MakesTellsAndEnds) {

@@ -36,12 +36,13 @@ class Agent : public ::testing::Test {
   }
   Report run(test::PlayedBroker& broker, std::vector<wire::Event> answers) {
     broker.answers = std::move(answers);
-    return step(config_, [](const std::string&) {});
+    return step(config_, [](const std::string&) {}, deaf_);
   }
 
   std::string dir_, policy_text_;
   KeyPair pair_;
   AgentConfig config_;
+  std::set<Subject> deaf_;
 };
 
 const std::string kWanted = test::projection_text(4, test::kPrune + test::tenant("acme", 3) + test::pool("acme/web", {.running = 1}));
@@ -107,12 +108,34 @@ TEST_F(Agent, NeverPlansForAnOlderGenerationThanTheHostHasSeen) {
   EXPECT_TRUE(broker.plans.empty());
 }
 
+TEST_F(Agent, RemembersTheGuestsThatDidNotDoAsTheyWereTold) {
+  want(kWanted);
+  lang::Document running = test::parsed(lang::Kind::kState, test::sealed(
+      "mvm-state 1\nnode node-7\ngeneration 1\ndesired none\nbridge acme net=3 subnet=10.240.3.0/24\ncgroup acme/web/i-00000001 cpu=100 mem=384 pids=64 io=0\n"
+      "tap acme/web/i-00000001 slot=3 pps=0 mbps=0\njail acme/web/i-00000001 image=sha256:" + std::string(64, '5') +
+      " vcpus=1 mem=256 boot=cold state=running guest=parked\n"));
+  test::PlayedBroker broker(config_.socket, running);
+  (void)run(broker, {wire::Accepted{}, wire::Progress{1, "~ jail", wire::Phase::kFailed, Error{}}, finished(1)});
+  EXPECT_TRUE(deaf_.empty()) << "another statement";
+  (void)run(broker, {wire::Accepted{}, wire::Progress{9, "~ guest", wire::Phase::kFailed, Error{}}, finished(1)});
+  EXPECT_TRUE(deaf_.empty()) << "none of the plan";
+  (void)run(broker, {wire::Accepted{}, wire::Progress{0, "~ guest", wire::Phase::kDone, Error{}}, finished(1)});
+  EXPECT_TRUE(deaf_.empty()) << "it did";
+  ASSERT_NE(broker.plans.at(0).find("\n~ guest acme/web/i-00000001 parked>awake\n"), std::string::npos) << broker.plans.at(0);
+  (void)run(broker, {wire::Accepted{}, wire::Progress{0, "~ guest", wire::Phase::kFailed, Error{}}, finished(1)});
+  EXPECT_EQ(deaf_, (std::set{instance_subject(*Name::from("acme"), *Name::from("web"), InstanceId{1})}));
+  const std::size_t plans = broker.plans.size();
+  EXPECT_EQ(run(broker, {wire::Accepted{}, finished(0)}).outcome, Outcome::kChanged);
+  ASSERT_EQ(broker.plans.size(), plans + 1);
+  EXPECT_EQ(broker.plans.back().find("~ guest"), std::string::npos) << "it is told nothing more";
+}
+
 TEST_F(Agent, FailsWithoutHostdAndWithoutAPolicy) {
   want(kWanted);
   const auto quiet = [](const std::string&) {};
-  EXPECT_EQ(step(config_, quiet).outcome, Outcome::kFailed);
+  EXPECT_EQ(step(config_, quiet, deaf_).outcome, Outcome::kFailed);
   config_.policy = dir_ + "/nothing";
-  EXPECT_EQ(step(config_, quiet).outcome, Outcome::kFailed);
+  EXPECT_EQ(step(config_, quiet, deaf_).outcome, Outcome::kFailed);
 }
 
 TEST_F(Agent, ReportsAsJson) {

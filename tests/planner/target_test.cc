@@ -51,18 +51,22 @@ struct Path {
   Document state;
   int rounds = 0;
   std::vector<Note> notes;
+  std::vector<std::string> told;  // guests, in all rounds
 };
-Path converge(Document state, const Document& wanted, lang::WordSet supported = kAll) {
+Path converge(Document state, const Document& wanted, lang::WordSet supported = kAll, const std::set<Subject>& deaf = {}) {
   const Document policy = test::policy();
-  Path run{std::move(state), 0, {}};
+  Path run{std::move(state), 0, {}, {}};
   for (; run.rounds < 40; ++run.rounds) {
-    const Compiled compiled = compile({run.state, wanted, policy, supported, static_cast<std::uint32_t>(run.rounds + 1)});
+    const Compiled compiled = compile({run.state, wanted, policy, supported, static_cast<std::uint32_t>(run.rounds + 1), deaf});
     run.notes = compiled.notes;
     if (!compiled.needed) return run;
     const auto verified = lang::verify(compiled.plan, {run.state, wanted, policy});
     if (!verified) {
       ADD_FAILURE() << verified.error().message() << "\n" << lang::print(compiled.plan);
       return run;
+    }
+    for (const lang::Statement& statement : compiled.plan.statements) {
+      if (statement.word == Word::kGuest) run.told.push_back(lang::print(statement));
     }
     run.state = verified->after();
   }
@@ -112,6 +116,48 @@ TEST(Target, WakesSleepingBeforeItCreates) {
     EXPECT_TRUE(read_fleet(before.state).instances.contains(subject));
     EXPECT_EQ(lang::jail_view(*instance.line(Word::kJail)).boot, lang::kBootSnapshot);
   }
+}
+
+class Told : public ::testing::Test {
+ protected:
+  Told() { one_ = read_fleet(running_.state).instances.begin()->first; }
+  static Document wanted(std::uint64_t generation, const PoolText& text) { return projection(generation, test::kPrune + tenant("acme", 3) + pool("acme/web", text)); }
+  const Path running_ = converge(test::empty_state(), wanted(1, {.running = 1}));
+  const Document asleep_ = wanted(2, {.sleeping = 1}), awake_ = wanted(3, {.running = 1});
+  Subject one_;
+};
+
+TEST_F(Told, AGuestParksBeforeItsSleepAndGoesOnAfterIt) {
+  const Path asleep = converge(running_.state, asleep_);
+  EXPECT_EQ(asleep.told, (std::vector<std::string>{"~ guest " + to_string(one_) + " awake>parked"}));
+  const Path awake = converge(asleep.state, awake_);
+  EXPECT_EQ(awake.told, (std::vector<std::string>{"~ guest " + to_string(one_) + " parked>awake"}));
+}
+
+TEST_F(Told, OneThatIsDeafIsPutToSleepAndWokenWithoutAWord) {
+  const Path asleep = converge(running_.state, asleep_, kAll, {one_});
+  EXPECT_TRUE(asleep.told.empty());
+  EXPECT_EQ(counts(asleep.state, "acme/web"), (Counts{0, 0, 1, 0}));
+  EXPECT_EQ(asleep.rounds, 2) << "by way of warm";
+  const Path awake = converge(asleep.state, awake_, kAll, {one_});
+  EXPECT_TRUE(awake.told.empty());
+  EXPECT_EQ(counts(awake.state, "acme/web"), (Counts{1, 0, 0, 0}));
+}
+
+TEST_F(Told, SoIsEveryOneWhereThereIsNobodyToTellIt) {
+  constexpr lang::WordSet kNoGuest = kAll & ~lang::bit(Word::kGuest);
+  const Path asleep = converge(running_.state, asleep_, kNoGuest);
+  EXPECT_TRUE(asleep.told.empty());
+  EXPECT_EQ(counts(asleep.state, "acme/web"), (Counts{0, 0, 1, 0}));
+}
+
+TEST_F(Told, OneThatRunsAndWasToldToParkIsToldToGoOn) {
+  Document state = running_.state;
+  for (lang::Statement& line : state.statements) {
+    if (line.word == Word::kJail) line.numbers[5] = lang::kParked;
+  }
+  EXPECT_EQ(converge(state, wanted(1, {.running = 1})).told, (std::vector<std::string>{"~ guest " + to_string(one_) + " parked>awake"}));
+  EXPECT_TRUE(converge(state, wanted(1, {.running = 1}), kAll, {one_}).told.empty());
 }
 
 TEST(Target, KeepsTheDataOfWhatItStopsAndStartsItAgain) {

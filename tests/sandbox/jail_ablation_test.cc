@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
+#include "broker/guest/link.h"
 #include "schemas/worker.h"
 #include "tests/jail/sleep_fixture.h"
 #include "tests/sandbox/ablation.h"
@@ -38,7 +39,11 @@ class Host : public SleepFixture {
   [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines, const std::string& binaries = firecracker_dir()) {
     static const test::Runnable executable(MVM_JAIL_UNDER_TEST);
     const Fd link = start_sealer();
-    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path()});
+    int guests[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, guests) != 0) std::abort();
+    guests_ = Fd(guests[0]);
+    const Fd theirs(guests[1]);
+    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get(), theirs.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path()});
   }
 
   static bool done(const sandbox::Worker& worker, const wire::Task& task) {
@@ -50,6 +55,7 @@ class Host : public SleepFixture {
     wire::Task made = task(op, word);
     made.statement.sign = op == Op::kMake ? lang::Sign::kAdd : op == Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kMove;
     if (op == Op::kInventory) made.statement = {};
+    if (op == Op::kConnect) made.statement.numbers = {lang::kAwake, lang::kParked};
     return made;
   }
   wire::Task move_task(std::uint64_t from, std::uint64_t to) {
@@ -62,8 +68,15 @@ class Host : public SleepFixture {
   bool lives_and_ends(const sandbox::Worker& worker) {
     return done(worker, signed_task(Op::kInventory, lang::Word::kJail)) && done(worker, signed_task(Op::kMake, lang::Word::kJail)) &&
            done(worker, move_task(lang::kRunning, lang::kWarm)) && done(worker, move_task(lang::kWarm, lang::kRunning)) &&
-           done(worker, signed_task(Op::kInventory, lang::Word::kJail)) && leave_much_in_the_jail() &&
+           done(worker, signed_task(Op::kInventory, lang::Word::kJail)) && is_met(worker) && leave_much_in_the_jail() &&
            done(worker, signed_task(Op::kUnmake, lang::Word::kJail));
+  }
+
+  // A connection to its guest, for the guest worker.
+  bool is_met(const sandbox::Worker& worker) {
+    if (!done(worker, signed_task(Op::kConnect, lang::Word::kGuest))) return false;
+    const auto met = guest_worker::receive_connected(guests_.get());
+    return met && met->instance == instance_;
   }
 
   // What a hostile VMM may leave: directories deeper than descriptors.

@@ -8,7 +8,9 @@
 int main(int argc, char** argv) {
   const auto grants = mvm::test::given_grants("jail");
   // The policy came first, before what the supervisor gives it.
-  if (dup2(mvm::jail::kLinkFd + 1, mvm::jail::kLinkFd) < 0) return 1;
-  close(mvm::jail::kLinkFd + 1);
+  for (const int fd : {mvm::jail::kLinkFd, mvm::jail::kGuestsFd}) {
+    if (dup2(fd + 1, fd) < 0) return 1;
+  }
+  close(mvm::jail::kGuestsFd + 1);
   return mvm::jail::run(grants.grants(), mvm::grants::kPages, std::span(argv, argc).subspan(1));
 }

@@ -56,6 +56,9 @@ std::map<std::string, Bytes> task_seeds() {
   for (const auto& statement : test::one_of_each(Sign::kAdd)) {
     if (statement.word == lang::Word::kJail) made["open-image"] = encode(task_of(Op::kOpenImage, statement));
   }
+  const lang::Statement park = test::make(Sign::kMove, lang::Word::kGuest, test::instance(), {lang::kAwake, lang::kParked});
+  made["connect-guest"] = encode(task_of(Op::kConnect, park));
+  made["move-guest"] = encode(task_of(Op::kMove, park));
   made["inventory"] = encode(task_of(Op::kInventory, {}));
   made["offer"] = encode(task_of(Op::kOffer, {}));
   const Bytes& rule = made["make-rule"];

@@ -87,6 +87,14 @@ TEST(Crash, AtEveryMarkOfAPlanThatDoesBothLeavesWhatItDoesNotTouchRunning) {
   EXPECT_TRUE(is_running(hostd.state(), from[2].subject)) << "acme's first instance is in neither part of the plan";
 }
 
+// Whatever it was told last, it can be told again.
+TEST(Crash, AtEveryMarkOfWhatAGuestIsToldLeavesAGuestThatCanBeToldAgain) {
+  auto parked = running_lines(1, 0);
+  parked.back().numbers[lang::field_index(lang::Word::kJail, "guest")] = lang::kParked;
+  EXPECT_EQ(kill_at_every_mark(running_lines(1, 0), parked), 4u);
+  EXPECT_EQ(kill_at_every_mark(running_lines(2, 0), running_lines(1, 0)), 4u * 3u);
+}
+
 TEST(Crash, TwiceInARowIsNoDifferent) {
   HostdProcess hostd;
   ASSERT_TRUE(hostd.start("after:9"));

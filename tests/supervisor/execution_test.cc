@@ -36,7 +36,7 @@ struct Ends {
 class Stage {
  public:
   explicit Stage(const std::vector<Statement>& from = {})
-      : host_{GateClient(Fd()), Workers::make({std::move(net_.hostd), std::move(storage_.hostd), std::move(snapshot_.hostd), std::move(jail_.hostd)}).value(), Records(records_.open()),
+      : host_{GateClient(Fd()), Workers::make({std::move(net_.hostd), std::move(storage_.hostd), std::move(snapshot_.hostd), std::move(jail_.hostd), std::move(guest_.hostd)}).value(), Records(records_.open()),
               Journal(journal_.open()), Audit::open(audit_.open()).value(), Images(Fd()),
               read_node_policy(test::parsed(lang::Kind::kPolicy, test::policy_text())), {}, {}, {}} {
     host_.state.header = test::empty_state().header;
@@ -58,7 +58,7 @@ class Stage {
   // Tasks that have come since the last call, by their lines.
   std::vector<std::string> tasks() {
     std::vector<std::string> lines;
-    for (const Ends* ends : {&net_, &storage_, &snapshot_, &jail_}) {
+    for (const Ends* ends : {&net_, &storage_, &snapshot_, &jail_, &guest_}) {
       std::vector<std::uint8_t> bytes(wire::kMaxPacket);
       while (true) {
         const ssize_t got = recv(ends->worker.get(), bytes.data(), bytes.size(), 0);
@@ -115,7 +115,7 @@ class Stage {
 
  private:
   test::Directory records_, journal_, audit_;
-  Ends net_, storage_, snapshot_, jail_;
+  Ends net_, storage_, snapshot_, jail_, guest_;
   Host host_;
   std::unique_ptr<Execution> execution_;
   std::map<std::string, wire::Task> waiting_;
@@ -478,6 +478,79 @@ TEST_F(Sleeping, EndsHostdWhereAWorkerDoesNotSayWhatItHasMade) {
   stage.run(asleep(), projection_that_sleeps());
   (void)stage.tasks();
   EXPECT_EQ(stage.answer(kSnapshot).error().code, Errc::kMalformed);
+}
+
+// What a guest is told: by two workers, and taken back as far as that goes.
+class Telling : public Sleeping {
+ protected:
+  const std::string kPark = "~ guest acme/workers/i-00000001 awake>parked", kGoOn = "~ guest acme/workers/i-00000001 parked>awake";
+  static std::vector<Statement> running(std::uint64_t guest) {
+    auto lines = test::running_lines(1, 0);
+    for (Statement& line : lines) {
+      if (line.word == Word::kJail) line.numbers[5] = guest;
+    }
+    return lines;
+  }
+  // The two tasks of that line, the second answered so.
+  void tell(Stage& stage, const std::string& line, bool obeys) {
+    ASSERT_EQ(stage.tasks(), one(line));
+    ASSERT_EQ(stage.task(line).op, wire::Op::kConnect);
+    ASSERT_TRUE(stage.answer(line));
+    ASSERT_EQ(stage.tasks(), one(line));
+    ASSERT_EQ(stage.task(line).op, wire::Op::kMove);
+    ASSERT_TRUE(stage.answer(line, obeys));
+  }
+};
+
+TEST_F(Telling, BeginsWithAConnectionAndComesBeforeTheSleep) {
+  Stage stage(test::running_lines(1, 0));
+  stage.run(asleep(), projection_that_sleeps());
+  tell(stage, kPark, true);
+  EXPECT_EQ(stage.host().state.document().statements, running(lang::kParked));
+  EXPECT_EQ(stage.tasks(), one("~ jail acme/workers/i-00000001 running>warm"));
+}
+
+TEST_F(Telling, IsTakenBackAtOnceWhereTheGuestDoesNotPark) {
+  Stage stage(test::running_lines(1, 0));
+  stage.run(asleep(), projection_that_sleeps());
+  tell(stage, kPark, false);
+  tell(stage, kGoOn, true);
+  EXPECT_TRUE(stage.tasks().empty());
+  EXPECT_EQ(stage.finish().failed, 1u);
+  EXPECT_EQ(stage.host().state.document().statements, test::running_lines(1, 0));
+}
+
+TEST_F(Telling, LeavesAGuestThatHearsNothingAsItIs) {
+  Stage stage(test::running_lines(1, 0));
+  stage.run(asleep(), projection_that_sleeps());
+  ASSERT_EQ(stage.tasks(), one(kPark));
+  ASSERT_TRUE(stage.answer(kPark, false)) << "no connection";
+  ASSERT_EQ(stage.tasks(), one(kGoOn));
+  ASSERT_TRUE(stage.answer(kGoOn, false));
+  EXPECT_TRUE(stage.tasks().empty());
+  EXPECT_EQ(stage.finish().failed, 1u);
+  EXPECT_EQ(stage.host().state.document().statements, test::running_lines(1, 0));
+  EXPECT_NE(stage.audit_log().find("undo-failed ~ guest acme/workers/i-00000001 awake>parked"), std::string::npos);
+}
+
+TEST_F(Telling, IsTakenBackWhereWhatFollowsFails) {
+  Stage stage(test::running_lines(1, 0));
+  stage.run(asleep(), projection_that_sleeps());
+  tell(stage, kPark, true);
+  (void)stage.tasks();
+  ASSERT_TRUE(stage.answer("~ jail", false));
+  tell(stage, kGoOn, true);
+  EXPECT_TRUE(stage.tasks().empty());
+  EXPECT_EQ(stage.host().state.document().statements, test::running_lines(1, 0));
+}
+
+TEST_F(Telling, ToGoOnIsNotTakenBack) {
+  Stage stage(running(lang::kParked));
+  stage.run(test::running_lines(1, 0));
+  tell(stage, kGoOn, false);
+  EXPECT_TRUE(stage.tasks().empty());
+  EXPECT_EQ(stage.finish().failed, 1u);
+  EXPECT_EQ(stage.host().state.document().statements, running(lang::kParked));
 }
 
 class Waking : public Sleeping {

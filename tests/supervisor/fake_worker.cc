@@ -1,8 +1,9 @@
-// A double of mvm-net, mvm-storage, mvm-snapshot and mvm-jail for tests of the supervisor, never installed:
-// fake_worker net|storage|snapshot|jail DIRECTORY.
+// A double of mvm-net, mvm-storage, mvm-snapshot, mvm-jail and mvm-guest for tests of the supervisor, never installed:
+// fake_worker net|storage|snapshot|jail|guest DIRECTORY.
 // Its kernel is a directory that outlives it, one file a thing: `bridge.3`, `rule.3`, `tap.3.5`, `cgroup.acme.p.i-...`,
 // `jail.acme.p.i-...` (whose content is its state), `snapshot.acme.p.i-...` (whose content is the digest of its file, or `spent`), and while one is
-// made `dumped.acme.p.i-...`, while one is woken `handed.acme.p.i-...` and `loaded.acme.p.i-...`. It refuses what a real kernel could not do, and notes it in `violations`:
+// made `dumped.acme.p.i-...`, while one is woken `handed.acme.p.i-...` and `loaded.acme.p.i-...`, and when a guest is to be
+// spoken to `met.acme.p.i-...`; what one was told last, if ever, is in `told.acme.p.i-...`. It refuses what a real kernel could not do, and notes it in `violations`:
 // a plan that was verified must never ask for that. Tests steer it by files: `fail.THING` makes each make and move of it
 // fail, `stuck.THING` its removal, `slow` holds every task up by so many ms, `end.THING` ends a microVM by itself, `die.THING`
 // kills the worker when it is asked for it, `mute.THING` keeps it silent, `part.THING` says that a part of it is missing: making
@@ -121,6 +122,15 @@ Status unmake(const wire::Task& task) {
   return {};
 }
 
+// What was said is said, though the guest may not do so: `fail.guest...`.
+Status tell(const wire::Task& task) {
+  const std::string subject = dotted(task.statement.subject);
+  if (unlink(path("met." + subject).c_str()) != 0) return forward(violation("speak to a guest without a connection: " + subject));
+  if (content("jail." + subject) != "0") return forward(violation("speak to a guest that does not run: " + subject));
+  write_file("told." + subject, std::to_string(task.statement.numbers[1]));
+  return exists("fail." + thing(task)) ? Status(fail(Errc::kDenied, "do as told", subject)) : Status{};
+}
+
 Status move(const wire::Task& task) {
   const std::string name = thing(task);
   if (!exists(name) || content(name) != std::to_string(task.statement.numbers[0])) return forward(violation("move what is not so: " + name));
@@ -131,7 +141,7 @@ Status move(const wire::Task& task) {
 // The steps of sleep and wake that are not a worker's own word: their order is what a plan's statements cannot break.
 Status step(const wire::Task& task) {
   const std::string subject = dotted(task.statement.subject), dumped = "dumped." + subject, handed = "handed." + subject, loaded = "loaded." + subject;
-  const std::string op = task.op == wire::Op::kOpenImage ? "open" : task.op == wire::Op::kDump ? "dump" : task.op == wire::Op::kClear ? "clear" : task.op == wire::Op::kHandOver ? "hand-over" : task.op == wire::Op::kSpend ? "spend" : "release";
+  const std::string op = task.op == wire::Op::kOpenImage ? "open" : task.op == wire::Op::kDump ? "dump" : task.op == wire::Op::kClear ? "clear" : task.op == wire::Op::kHandOver ? "hand-over" : task.op == wire::Op::kSpend ? "spend" : task.op == wire::Op::kConnect ? "connect" : "release";
   if (exists("die-at-" + op)) _exit(9);
   if (exists("fail-at-" + op)) return fail(Errc::kSystem, op, subject);
   switch (task.op) {
@@ -144,6 +154,9 @@ Status step(const wire::Task& task) {
       write_file(dumped, "");
       return {};
     case wire::Op::kClear: unlink(path(dumped).c_str());
+      return {};
+    case wire::Op::kConnect:
+      write_file("met." + subject, "");
       return {};
     case wire::Op::kHandOver:
       if (content("snapshot." + subject) != to_hex(task.asleep.file.bytes)) return forward(violation("hand over what is spent, or another: " + subject));
@@ -175,6 +188,7 @@ Status change(const wire::Task& task) {
   if (lang::row(task.statement.word).worker != self) return forward(violation("a task of another worker"));
   const std::string name = thing(task);
   if (exists("die." + name)) _exit(9);
+  if (self == lang::Worker::kGuest) return tell(task);
   if (task.op != wire::Op::kUnmake && exists("fail." + name)) return fail(Errc::kSystem, "do as told", name);
   if (task.op == wire::Op::kMake) return make(task);
   return task.op == wire::Op::kUnmake ? unmake(task) : move(task);
@@ -266,7 +280,7 @@ int main(int argc, char** argv) {
   using namespace mvm;
   if (argc != 3) return 64;
   const std::string name = argv[1];
-  self = name == "net" ? lang::Worker::kNet : name == "storage" ? lang::Worker::kStorage : name == "snapshot" ? lang::Worker::kSnapshot : lang::Worker::kJail;
+  self = name == "net" ? lang::Worker::kNet : name == "storage" ? lang::Worker::kStorage : name == "snapshot" ? lang::Worker::kSnapshot : name == "guest" ? lang::Worker::kGuest : lang::Worker::kJail;
   directory = argv[2];
   std::vector<std::uint8_t> buffer(wire::kMaxPacket);
   while (true) {

@@ -85,6 +85,33 @@ TEST_F(Hostd, MovesAMicrovmBetweenItsStates) {
   EXPECT_EQ(hostd.get(hostd.kernel() + "/jail.acme.workers.i-00000001"), "1");
 }
 
+TEST_F(Hostd, TellsAGuestToParkAndToGoOn) {
+  auto lines = running_lines(1, 0);
+  ASSERT_TRUE(hostd.reach(lines).last);
+  for (const std::uint64_t told : {lang::kParked, lang::kAwake}) {
+    lines.back().numbers[lang::field_index(lang::Word::kJail, "guest")] = told;
+    const Reply reply = hostd.reach(lines);
+    ASSERT_NE(last_as<wire::Finished>(reply), nullptr) << describe(reply);
+    EXPECT_EQ(phases_of(reply, told == lang::kParked ? "~ guest acme/workers/i-00000001 awake>parked" : "~ guest acme/workers/i-00000001 parked>awake"), (std::vector{kStarted, kDone}));
+    EXPECT_EQ(hostd.state().statements, lines);
+    EXPECT_EQ(hostd.get(hostd.kernel() + "/told.acme.workers.i-00000001"), std::to_string(told));
+  }
+}
+
+TEST_F(Hostd, TellsAGuestToGoOnThatDidNotPark) {
+  auto lines = running_lines(1, 0);
+  ASSERT_TRUE(hostd.reach(lines).last);
+  hostd.steer("fail.guest.acme.workers.i-00000001");
+  auto parked = lines;
+  parked.back().numbers[lang::field_index(lang::Word::kJail, "guest")] = lang::kParked;
+  const Reply reply = hostd.reach(parked);
+  const auto* finished = last_as<wire::Finished>(reply);
+  ASSERT_NE(finished, nullptr) << describe(reply);
+  EXPECT_EQ(finished->failed, 1u);
+  EXPECT_EQ(hostd.state().statements, lines);
+  EXPECT_EQ(hostd.get(hostd.kernel() + "/told.acme.workers.i-00000001"), std::to_string(lang::kAwake));
+}
+
 TEST_F(Hostd, UndoesTheInstanceThatFailedAndLeavesTheRest) {
   hostd.steer("fail.jail.acme.workers.i-00000002");
   const Reply reply = hostd.reach(running_lines(3, 1));

@@ -182,6 +182,26 @@ TEST(Interrupted, LeavesAMoveToWhatTheKernelShows) {
   EXPECT_EQ(state.document().statements, from);
 }
 
+TEST(Interrupted, TakesAGuestAsParkedThatWasBeingToldSomething) {
+  auto awake = test::running_lines(1, 0), parked = awake;
+  parked.back().numbers[lang::field_index(Word::kJail, "guest")] = lang::kParked;
+  for (const bool parks : {true, false}) {
+    const auto &from = parks ? awake : parked, &to = parks ? parked : awake;
+    const auto plan = plan_between(from, to);
+    for (const std::vector<Mark>& open : {std::vector<Mark>{{0, Point::kBegin}}, {{0, Point::kBegin}, {0, Point::kFailed}}, {{0, Point::kBegin}, {0, Point::kDone}, {0, Point::kUndoBegin}}}) {
+      HostState state = state_of(from);
+      EXPECT_EQ(resolve(plan, open, state).size(), parks ? 1u : 0u);
+      EXPECT_EQ(state.document().statements, parked);
+    }
+    HostState state = state_of(to);
+    EXPECT_TRUE(resolve(plan, {{0, Point::kBegin}, {0, Point::kDone}}, state).empty());
+    EXPECT_EQ(state.document().statements, to);
+    state = state_of(from);
+    EXPECT_TRUE(resolve(plan, {{0, Point::kBegin}, {0, Point::kFailed}, {0, Point::kUndoBegin}, {0, Point::kUndone}}, state).empty());
+    EXPECT_EQ(state.document().statements, from) << "what it was is known again";
+  }
+}
+
 TEST(Interrupted, RemovesNothingThatOthersStandOn) {
   const auto plan = plan_between({}, test::running_lines(1, 0));
   HostState state;

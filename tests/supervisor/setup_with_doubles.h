@@ -18,7 +18,7 @@ constexpr sandbox::Grants double_of(std::string_view process) {
   return grants;
 }
 inline constexpr sandbox::Grants kFakeNet = double_of("net"), kFakeStorage = double_of("storage"), kFakeSnapshot = double_of("snapshot"),
-                                 kFakeJail = double_of("jail");
+                                 kFakeJail = double_of("jail"), kFakeGuest = double_of("guest");
 
 // PREFIX. Ends the process where the command line is not what it takes.
 inline std::string prefix_of(int argc, char** argv) {
@@ -42,7 +42,8 @@ inline Setup setup_with_doubles(char** argv, const sandbox::Grants& grants) {
           .workers = {{{kFakeNet, "root", argv[3], {"net", prefix + "/kernel"}, {}, {}},
                        {kFakeStorage, "root", argv[3], {"storage", prefix + "/kernel"}, {}, {}},
                        {kFakeSnapshot, "root", argv[3], {"snapshot", prefix + "/kernel"}, {}, {}},
-                       {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}, {}, {}}}},
+                       {kFakeJail, "root", argv[3], {"jail", prefix + "/kernel"}, {}, {}},
+                       {kFakeGuest, "root", argv[3], {"guest", prefix + "/kernel"}, {}, {}}}},
           .joints = {},
           .memory = {}};
 }

@@ -45,5 +45,9 @@ TEST(Steps, OfAWakeSpendTheKeyBeforeAnythingRuns) {
   EXPECT_THAT(steps_of(jail), ElementsAre(Step{Worker::kJail, Op::kUnmake})) << "its end is no wake";
 }
 
+TEST(Steps, ThatTellAGuestSomethingBeginWithAConnection) {
+  EXPECT_THAT(steps_of(statement_of(Sign::kMove, Word::kGuest)), ElementsAre(Step{Worker::kJail, Op::kConnect}, Step{Worker::kGuest, Op::kMove}));
+}
+
 }  // namespace
 }  // namespace mvm::supervisor

@@ -30,8 +30,8 @@ struct Pair {
 
 class SomeWorkers : public testing::Test {
  protected:
-  Pair net, storage, snapshot, jail;
-  Workers workers = Workers::make({std::move(net.ours), std::move(storage.ours), std::move(snapshot.ours), std::move(jail.ours)}).value();
+  Pair net, storage, snapshot, jail, guest;
+  Workers workers = Workers::make({std::move(net.ours), std::move(storage.ours), std::move(snapshot.ours), std::move(jail.ours), std::move(guest.ours)}).value();
 };
 
 wire::Answer answer_of(std::uint64_t seq, std::vector<wire::Item> items = {}) {
@@ -54,7 +54,8 @@ TEST_F(SomeWorkers, AreGivenANumberForEachTask) {
   EXPECT_EQ(workers.send(Worker::kJail, {}).value(), 2u);
   EXPECT_EQ(workers.send(Worker::kStorage, {}).value(), 3u);
   EXPECT_EQ(workers.send(Worker::kSnapshot, {}).value(), 4u);
-  EXPECT_EQ(workers.send(Worker::kGuest, {}).error().code, Errc::kUnsupported);
+  EXPECT_EQ(workers.send(Worker::kGuest, {}).value(), 5u);
+  EXPECT_EQ(workers.send(Worker::kNone, {}).error().code, Errc::kUnsupported);
 }
 
 // More than the channel holds: none is lost, none comes twice, and hostd does not wait.

@@ -37,17 +37,19 @@ check "every byte of its memory is what it was" wait_until 60 remembers "$second
 check "its drive too" test "$(guest_says "$second" "read data 4096 4")" = kept
 check "its address too" test "$(guest_says "$second" address)" = "10.240.3.$(slot_of "$second")"
 check "it reaches the other" grep -q reply <(guest_ping "$second" "10.240.3.$(slot_of "$first")")
+check "its guest, which was paused before it slept, was told to go on and nothing else" test "$(guest_says "$second" daemon)" = "parks 0 wakes 1 goes 0 state ready"
 check "its snapshot is gone" test -z "$(files_of_snapshots)"
 check "and what was noted of it" test ! -e "/var/lib/mvm/records/${second//\//.}.newest"
 check "no page server is left" wait_until 20 bash -c '! pgrep -x mvm-pages'
 
-for _ in 1 2 3; do
+for times in 1 2 3; do
     come_to 0 0 2 || give_up "they do not fall asleep"
     check "both sleep" test "$(sleepers | wc -l)" = 2
     check "nothing runs" test "$(pgrep -xc firecracker)" = 0
     check "nothing is in memory" test -z "$(in_memory)"
     come_to 2 0 0 || give_up "they do not wake"
     for each in $first $second; do check "$each has all of its memory" wait_until 60 remembers "$each"; done
+    check "each guest has parked and gone on" test "$(guest_says "$first" daemon)" = "parks $times wakes $times goes $times state ready"
 done
 
 come_to 1 0 1 || give_up "one does not fall asleep"

@@ -13,7 +13,7 @@ mvm key offer "$memory/offer" >/dev/null
 check "and it is the one that hostd makes" cmp $offer "$memory/offer"
 check "it is the node's, by its identity" trusted
 check "systemd has it for hostd" test -n "$(sees_identity systemd)"
-for process in mvm-supervisor mvm-gate mvm-net mvm-storage mvm-jail mvm-agentd; do check "$process does not find it" test -z "$(sees_identity $process)"; done
+for process in mvm-supervisor mvm-gate mvm-net mvm-storage mvm-snapshot mvm-jail mvm-guest mvm-agentd; do check "$process does not find it" test -z "$(sees_identity $process)"; done
 
 wanted_mixed "$scratch/mixed.projection" 1 1
 drive "$scratch/mixed.projection"

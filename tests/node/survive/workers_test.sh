@@ -8,7 +8,8 @@ worker_pid() { pgrep -x -P "$(hostd_pid_of_unit)" "mvm-$1"; }
 in_a_plan() { [ -e /var/lib/mvm/journal/plan ]; }
 
 begin_with_units
-for worker in gate net storage jail; do
+workers="gate net storage snapshot jail guest"
+for worker in $workers; do
     wanted "$scratch/all.projection" 1 1 1
     drive "$scratch/all.projection"
     hostd=$(hostd_pid_of_unit)
@@ -29,5 +30,5 @@ for worker in gate net storage jail; do
     check "and the state holds" sound
 done
 end_with_nothing
-echo "8 workers killed, $failures failures"
+echo "$((2 * $(wc -w <<<"$workers"))) workers killed, $failures failures"
 exit $((failures > 0))
