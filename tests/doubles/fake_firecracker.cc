@@ -233,7 +233,7 @@ class Server {
         say(client.fd, life + "\n");
       } else if (line == "daemon") {
         say(client.fd, vmm_.daemon().told() + "\n");
-      } else if (line == "memory" || line.starts_with("dirty ")) {
+      } else if (line == "memory" || line == "canary" || line.starts_with("dirty ")) {
         say(client.fd, vmm_.memory_command(line) + "\n");
       } else if (line.starts_with("mmds ")) {
         say(client.fd, vmm_.mmds_command(line.substr(5)) + "\n");

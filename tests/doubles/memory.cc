@@ -205,6 +205,17 @@ void Memory::dirty(std::uint64_t count) {
   }
 }
 
+std::string Memory::canary() const {
+  if (written_.empty()) return "";
+  std::vector<std::uint8_t> page(kPage);
+  fill(written_.begin()->first, page.data());
+  std::string hex;
+  for (std::size_t i = 0; i < 32; ++i) {
+    for (const int shift : {4, 0}) hex += "0123456789abcdef"[page[i] >> shift & 15];
+  }
+  return hex;
+}
+
 void Memory::run() {
   running_ = true;
   if (!regions_.empty() && !vcpu_.joinable()) vcpu_ = std::thread([this] { check_all(); });

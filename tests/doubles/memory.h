@@ -41,6 +41,8 @@ class Memory {
   void image_written() { dirty_.clear(); }
   // The guest writes `count` pages.
   void dirty(std::uint64_t count);
+  // 32 bytes that stand in a page that was written, and nowhere else in the world, as hex digits; none were: "".
+  [[nodiscard]] std::string canary() const;
 
   // vCPUs run, or stand still. Running the first time after a restore, they look at every page.
   void run();

@@ -126,6 +126,7 @@ void Vmm::resume() {
 
 std::string Vmm::memory_command(const std::string& line) {
   if (line == "memory") return memory_->report();
+  if (line == "canary") return memory_->canary();
   if (!memory_->looked_at_all()) return "busy";
   memory_->dirty(std::stoull(line.substr(line.find(' ') + 1)));
   return "written";

@@ -37,7 +37,8 @@ class Vmm {
   [[nodiscard]] int vsock_listener() const { return vsock_; }
   // A restore that failed: Firecracker answers, and ends.
   [[nodiscard]] bool fatal() const { return fatal_; }
-  // "memory": how the look at what was restored stands; "dirty N": the guest writes N pages. While it runs.
+  // "memory": how the look at what was restored stands; "dirty N": the guest writes N pages; "canary": what stands in one
+  // of them. While it runs.
   [[nodiscard]] std::string memory_command(const std::string& line);
 
   // What the guest gets of its metadata service, by the address that is configured: mmds.h has the request and the answer.

@@ -4,8 +4,33 @@
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/storage_lib.sh"
 
 snapshots=/var/lib/mvm/snapshots
+snapshot_disk=$memory/snapshot-disk  # in memory, so that nothing else is on the disk; a test that needs more room than that names another
 memory_directory=/var/lib/mvm/memory
 guest_mib=64
+
+leave_sleep() {
+    local status=$?
+    systemctl stop mvm-agentd mvm-hostd
+    [ -z "$hostd_pid" ] || kill -KILL "$hostd_pid" 2>/dev/null
+    hostd_pid=
+    rm -f "$memory_directory/filler"
+    umount "$snapshots" 2>/dev/null
+    rm -f "$snapshot_disk"
+    (exit $status)
+    leave_storage
+}
+# begin_sleep MIB: as begin_storage, with the snapshots on a disk of that size, so that it can be filled, and all of it looked through.
+begin_sleep() {
+    begin_storage
+    trap leave_sleep EXIT
+    truncate -s "$1M" "$snapshot_disk"
+    mke2fs -q -F -t ext4 -m 0 "$snapshot_disk"
+    install -d -m 0700 -o mvm-snapshot -g mvm-snapshot "$snapshots"
+    mount -o loop "$snapshot_disk" "$snapshots"
+    rmdir "$snapshots/lost+found"
+    chown mvm-snapshot:mvm-snapshot "$snapshots"
+    chmod 0700 "$snapshots"
+}
 
 # wanted_asleep FILE RUNNING WARM SLEEPING: acme/db with a data drive.
 wanted_asleep() {
@@ -29,6 +54,23 @@ come_to() {
 sleepers() { mvm state | sed -n 's/^snapshot \([^ ]*\) .*/\1/p'; }
 files_of_snapshots() { find "$snapshots" -type f 2>/dev/null; }
 in_memory() { find "$memory_directory" -mindepth 1 2>/dev/null; }
+dumped() { [ -n "$(find "$memory_directory" -mindepth 2 -type f -name memory -size +0)" ]; }
 pages=$((guest_mib * 256))
 whole_memory="checked=$pages of=$pages wrong=0"
+# What must hold in any state: what sleeps has one file and nothing else, what runs has none, and nothing of anyone else is in memory.
+sound_sleep() {
+    local state=$scratch/state files
+    mvm state >"$state" 2>&1 || { echo "no state: $(cat "$state")"; return 1; }
+    files=$(cd "$snapshots" && find . -type f | sed 's|^\./||; s|\.snap$||' | sort)
+    [ "$(sed -n 's/^snapshot \([^ ]*\) .*/\1/p' "$state" | sort)" = "$files" ] || { echo "files: $files, and the state: $(cat "$state")"; return 1; }
+    local directory instance
+    for directory in "$memory_directory"/*; do
+        [ -e "$directory" ] || continue
+        instance=${directory##*/}
+        grep -q "^jail ${instance%.*}" <(sed "s|^jail \([^/]*\)/\([^/]*\)/i-|jail \1.\2.|" "$state") || { echo "$directory, and the state: $(cat "$state")"; return 1; }
+        [ ! -e "$directory/memory" ] || { echo "what was dumped of $instance is left"; return 1; }
+    done
+}
+woken() { mvm state | grep -q "^jail $1 .*boot=snapshot:"; }
+# remembers INSTANCE: which was woken.
 remembers() { [ "$(guest_says "$1" memory)" = "$whole_memory" ]; }
