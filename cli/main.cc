@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   add_net_commands(app, context);
   add_image_commands(app, context);
   add_volume_commands(app, context);
+  add_drive_commands(app, context);
   add_completion_command(app);
   try {
     app.parse(argc, argv);

@@ -12,6 +12,8 @@
 #include "base/fd.h"
 #include "cli/commands.h"
 #include "cli/host.h"
+#include "cli/secret_files.h"
+#include "drive/files.h"
 #include "planner/files.h"
 #include "planner/keys.h"
 #include "planner/offer.h"
@@ -22,7 +24,6 @@ namespace mvm::cli {
 namespace {
 
 constexpr std::string_view kKeyPrefix = "ed25519:";
-constexpr mode_t kOthers = 077;
 constexpr unsigned kPublicMode = 0644, kPrivateMode = 0600;
 
 struct SealFiles {
@@ -31,42 +32,7 @@ struct SealFiles {
   std::uint64_t generation = 0;
 };
 
-std::string_view text_of(sealing::Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 sealing::Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
-
-Result<Fd> open_secret(const std::string& path) {
-  Fd file(path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  const int saved = errno;
-  if (!file.valid()) return fail_errno(saved, "open", path);
-  struct stat status {};
-  if (fstat(file.get(), &status) != 0) return fail_errno(errno, "look at", path);
-  if (path == "-") return file;
-  if (!S_ISREG(status.st_mode)) return fail(Errc::kDenied, "read a secret from what is no regular file", path);
-  if ((status.st_mode & kOthers) != 0) return fail(Errc::kDenied, "read a secret from a file that others may read (chmod 600)", path);
-  return file;
-}
-
-// At most `limit` bytes; one more is kLimit.
-Result<Secret> read_secret(const SecretArena& arena, const std::string& path, std::size_t limit) {
-  const auto file = open_secret(path);
-  if (!file) return forward(file.error());
-  auto whole = arena.take(limit + 1);
-  if (!whole) return whole;
-  std::size_t size = 0;
-  while (size < whole->size()) {
-    const ssize_t got = read(file->get(), whole->bytes().data() + size, whole->size() - size);
-    const int saved = errno;
-    if (got < 0 && saved == EINTR) continue;
-    if (got < 0) return fail_errno(saved, "read", path);
-    if (got == 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  if (size > limit) return fail(Errc::kLimit, "read (more than " + std::to_string(limit) + " bytes)", path);
-  auto exact = arena.take(size);
-  if (!exact) return exact;
-  std::ranges::copy(whole->bytes().first(size), exact->bytes().begin());
-  return exact;
-}
 
 Result<planner::PublicKey> public_key(const std::string& text) {
   const auto key = text.starts_with(kKeyPrefix) ? hex32(std::string_view(text).substr(kKeyPrefix.size())) : std::nullopt;
@@ -153,6 +119,9 @@ Result<Json> seal(const SealFiles& files) {
   const std::string& from = files.version != 0 ? files.from : files.secrets.empty() ? files.config : files.secrets;
   const auto plaintext = read_secret(*arena, from, sealing::kMaxContent);
   if (!plaintext) return forward(plaintext.error());
+  if (files.version == 0) {
+    if (const auto packed = drive::read_files(plaintext->bytes()); !packed) return fail(Errc::kMalformed, "seal what no drive can be made of (mvm drive pack): " + packed.error().message(), from);
+  }
   const auto label = label_of(files, offer->node, *plaintext);
   if (!label) return forward(label.error());
   const auto envelope = envelope_of(*arena, files, *offer, *label, *plaintext);

@@ -32,9 +32,12 @@ class Reader {
   std::span<const std::uint8_t> left_;
 };
 
-void append(std::vector<std::uint8_t>& out, std::size_t number, int bytes) {
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(number >> shift));
+std::uint8_t* put(std::uint8_t* at, std::size_t number, int bytes) {
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) *at++ = static_cast<std::uint8_t>(number >> shift);
+  return at;
 }
+constexpr int kCountBytes = 2;
+constexpr std::size_t kLengthsBytes = 1 + 4;
 
 }  // namespace
 
@@ -65,19 +68,33 @@ Result<std::vector<File>> read_files(std::span<const std::uint8_t> content) {
   return files;
 }
 
-Result<std::vector<std::uint8_t>> write_files(std::vector<File> files) {
+Result<std::size_t> write_files(std::vector<File> files, std::span<std::uint8_t> content) {
   std::ranges::sort(files, {}, &File::name);
-  std::vector<std::uint8_t> out(kMagic.begin(), kMagic.end());
-  append(out, files.size(), 2);
+  std::size_t size = kMagic.size() + kCountBytes;
   for (const File& file : files) {
-    if (out.size() + file.name.size() + file.bytes.size() > kMaxContent) return fail(Errc::kLimit, "write the files of a drive", "more than 65536 bytes");
-    append(out, file.name.size(), 1);
-    out.insert(out.end(), file.name.begin(), file.name.end());
-    append(out, file.bytes.size(), 4);
-    out.insert(out.end(), file.bytes.begin(), file.bytes.end());
+    const std::size_t left = kMaxContent - std::min(size, kMaxContent), wanted = kLengthsBytes + file.name.size() + file.bytes.size();
+    if (wanted > left) return fail(Errc::kLimit, "write the files of a drive", "more than 65536 bytes");
+    size += wanted;
   }
-  if (auto read = read_files(out); !read) return forward(read.error());
-  return out;
+  if (content.size() < size) return fail(Errc::kLimit, "write the files of a drive: there is no room for them");
+  std::uint8_t* at = std::ranges::copy(kMagic, content.data()).out;
+  at = put(at, files.size(), kCountBytes);
+  for (const File& file : files) {
+    at = put(at, file.name.size(), 1);
+    at = std::ranges::copy(file.name, at).out;
+    at = put(at, file.bytes.size(), 4);
+    at = std::ranges::copy(file.bytes, at).out;
+  }
+  if (auto read = read_files(content.first(size)); !read) return forward(read.error());
+  return size;
+}
+
+Result<std::vector<std::uint8_t>> write_files(std::vector<File> files) {
+  std::vector<std::uint8_t> content(kMaxContent);
+  const auto size = write_files(std::move(files), content);
+  if (!size) return forward(size.error());
+  content.resize(*size);
+  return content;
 }
 
 }  // namespace mvm::drive

@@ -33,7 +33,9 @@ struct File {
 // Views of `content`, which must outlive them. kMalformed: it is not of the form to the last byte; names must ascend, so that a
 // list is written in one way. kLimit: it is too long, or has too many files.
 [[nodiscard]] Result<std::vector<File>> read_files(std::span<const std::uint8_t> content);
-// The inverse. `files` in any order; the same errors.
+// The inverse. `files` in any order; the same errors. How many bytes of `content` it is, which has room for kMaxContent.
+[[nodiscard]] Result<std::size_t> write_files(std::vector<File> files, std::span<std::uint8_t> content);
+// The same, for what is no secret.
 [[nodiscard]] Result<std::vector<std::uint8_t>> write_files(std::vector<File> files);
 
 }  // namespace mvm::drive

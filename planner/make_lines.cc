@@ -87,7 +87,13 @@ bool matches(const Instance& instance, const Blueprint& blueprint) {
   const Statement* line = instance.line(Word::kJail);
   if (line == nullptr) return true;
   const lang::JailView jail = lang::jail_view(*line);
-  return jail.image == blueprint.pool.image && jail.vcpus == blueprint.pool.vcpus && jail.mem_mib == blueprint.pool.mem;
+  const auto carries = [&](Word word, bool wanted, const Digest& digest) {
+    const Statement* drive = instance.line(word);
+    return wanted ? drive != nullptr && drive->digests[0] == digest : drive == nullptr;
+  };
+  const bool carry = carries(Word::kSecrets, blueprint.tenant.has_secrets, blueprint.tenant.secrets) &&
+                     carries(Word::kConfig, blueprint.pool.has_config, blueprint.pool.config);
+  return carry && jail.image == blueprint.pool.image && jail.vcpus == blueprint.pool.vcpus && jail.mem_mib == blueprint.pool.mem;
 }
 
 Statement bridge_line(const Subject& tenant, const lang::TenantView& view) {

@@ -29,7 +29,7 @@ void add_microvm(Instance& instance, const Blueprint& blueprint, Boot boot);
 void stop_microvm(Instance& instance);
 // A warm instance put to sleep: its snapshot's line, and its volume.
 void put_to_sleep(Instance& instance, const Blueprint& blueprint, std::uint32_t seq);
-// Is its jail what the pool asks for? An instance without a jail is.
+// Is its jail what the pool asks for, and do its drives carry what they are to carry? An instance without a jail is.
 [[nodiscard]] bool matches(const Instance& instance, const Blueprint& blueprint);
 
 [[nodiscard]] lang::Statement bridge_line(const Subject& tenant, const lang::TenantView& view);

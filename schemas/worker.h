@@ -60,8 +60,8 @@ enum class Op : std::uint8_t {
 
 // The drives that a jail has besides its root file system, as bits.
 using DriveSet = std::uint8_t;
-inline constexpr DriveSet kDataDrive = 1;
-inline constexpr DriveSet kAllDrives = kDataDrive;
+inline constexpr DriveSet kDataDrive = 1, kSecretsDrive = 2, kConfigDrive = 4;
+inline constexpr DriveSet kAllDrives = kDataDrive | kSecretsDrive | kConfigDrive;
 
 // What the supervisor derived for the statement from state and policy; the plan cannot say it. Fields that the word does not
 // need are zero.

@@ -181,6 +181,18 @@ Status JailDirectories::place_drives(const Subject& instance, wire::DriveSet dri
   return {};
 }
 
+Result<std::vector<Bind>> JailDirectories::give_file_drives(const Subject& instance, wire::DriveSet drives, uid_t uid) const {
+  const auto root = open_root(instance);
+  if (!root) return forward(root.error());
+  std::vector<Bind> binds;
+  for (const FileDrive& each : kFileDrives) {
+    if ((drives & each.bit) == 0) continue;
+    if (auto given = give_file_drive(state_.get(), root->get(), instance, each.name, uid); !given) return forward(given.error());
+    binds.push_back({path_ + "/" + file_drive_path(instance, each.name), root_path(instance) + "/" + each.name});
+  }
+  return binds;
+}
+
 Result<Fd> JailDirectories::open_root(const Subject& instance) const {
   auto names = above_jail(instance);
   names.push_back(to_string(instance.instance));

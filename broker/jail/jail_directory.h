@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/ids.h"
+#include "broker/jail/file_drives.h"
 #include "schemas/worker.h"
 
 namespace mvm::jail {
@@ -39,6 +40,8 @@ class JailDirectories {
   [[nodiscard]] Status remove_kernel(const Subject& instance);
   // Block devices in the jail's root, its uid's alone: the only place where there is a node of them.
   [[nodiscard]] Status place_drives(const Subject& instance, wire::DriveSet drives, uid_t uid);
+  // Those drives that are files, given to the uid, and what is to be bound to what for them.
+  [[nodiscard]] Result<std::vector<Bind>> give_file_drives(const Subject& instance, wire::DriveSet drives, uid_t uid) const;
   // The jail's root. kNotFound: there is none.
   [[nodiscard]] Result<Fd> open_root(const Subject& instance) const;
   // Removes it and what is then empty above. Nothing may live in it. Already gone is success.

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -25,19 +26,28 @@ namespace {
 // Layout of struct clone_args, version 2 (linux/sched.h): cgroup is its last member.
 static_assert(sizeof(clone_args) == CLONE_ARGS_SIZE_VER2);
 
+struct RawBind {
+  const char* from;
+  const char* to;
+  bool read_only;
+};
+
 struct Child {
   int jailer;
   int null;
   int said;
   char* const* argv;
-  const char* from;  // Bind
-  const char* to;
+  std::span<const RawBind> binds;
 };
 
-// In a namespace of its own, from which nothing reaches ours, so that the mount is gone with the VMM and there is none to be left over.
-bool bind_memory(const Child& child) {
-  return unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         mount(child.from, child.to, nullptr, MS_BIND, nullptr) == 0;
+bool bind(const RawBind& what) {
+  if (mount(what.from, what.to, nullptr, MS_BIND, nullptr) != 0) return false;
+  return !what.read_only || mount(nullptr, what.to, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
+}
+
+// In a namespace of its own, from which nothing reaches ours, so that the mounts are gone with the VMM and there is none to be left over.
+bool bind_all(const Child& child) {
+  return unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 && std::ranges::all_of(child.binds, bind);
 }
 
 // In the child, between clone3 and execveat: the parent has threads, so nothing but system calls.
@@ -49,7 +59,7 @@ bool bind_memory(const Child& child) {
   (void)umask(077);
   const bool ready = setsid() >= 0 && dup2(child.null, STDIN_FILENO) >= 0 && dup2(child.null, STDOUT_FILENO) >= 0 &&
                      dup2(child.said, STDERR_FILENO) >= 0 && syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
-  const bool bound = ready && bind_memory(child);
+  const bool bound = ready && bind_all(child);
   if (bound) syscall(SYS_execveat, child.jailer, "", child.argv, kNoEnvironment, AT_EMPTY_PATH);
   const char* const why = strerrordesc_np(errno);
   (void)!write(child.said, "cannot run the jailer: ", 23);
@@ -133,14 +143,16 @@ std::string Said::quoted() const {
   return quote(all.substr(0, all.find_first_of(std::string_view("\0\n", 2))));
 }
 
-Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, const Bind& memory, const Said& said, Deadline deadline) {
+Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, std::span<const Bind> binds, const Said& said, Deadline deadline) {
   std::vector<char*> argv;
   for (const std::string& argument : command) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  std::vector<RawBind> raw;
+  for (const Bind& each : binds) raw.push_back({each.from.c_str(), each.to.c_str(), each.writes == Bind::Writes::kRefused});
   const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   const int saved = errno;
   if (!null.valid()) return fail_errno(saved, "open /dev/null");
-  const auto process = clone_into(cgroup, {jailer, null.get(), said.fd(), argv.data(), memory.from.c_str(), memory.to.c_str()});
+  const auto process = clone_into(cgroup, {jailer, null.get(), said.fd(), argv.data(), raw});
   if (!process) return forward(process.error());
   const auto waited = wait_for_exit(*process, deadline);
   // It is in the cgroup, whose death the caller waits for; but only its parent can take the zombie.

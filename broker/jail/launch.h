@@ -1,4 +1,4 @@
-// Starts the jailer, by its own command line, in a mount namespace that has the instance's memory directory in the jail's root, and as a process that is in the instance's cgroup from its first instruction
+// Starts the jailer, by its own command line, in a mount namespace that has the instance's memory directory and its drives that are files in the jail's root, and as a process that is in the instance's cgroup from its first instruction
 // (clone3(2): CLONE_INTO_CGROUP, CLONE_PIDFD). The jailer makes the mount and pid namespaces, the devices and the change of
 // uid; it ends when the VMM runs, so the VMM is nobody's child here and outlives this worker.
 // Owns the pidfd and what the jailer said. Proven by: tests/jail/requests_test.cc, tests/jail/jail_kernel_test.cc.
@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "base/fd.h"
 #include "base/ids.h"
 #include "broker/jail/deadline.h"
+#include "broker/jail/file_drives.h"
 
 namespace mvm::jail {
 
@@ -29,12 +31,6 @@ struct JailerArguments {
   std::string base;         // absolute path of <state>/jails/<tenant>/<pool>, checked likewise
   uid_t uid = 0;            // and gid
   std::uint64_t mem_mib = 0;
-};
-
-// Bound to each other in the jailer's mount namespace alone: absolute paths, below directories that root alone can change.
-struct Bind {
-  std::string from;  // the instance's memory directory
-  std::string to;    // the folder in its jail
 };
 
 // argv of the jailer, v1.10 to v1.16. No --cgroup: it starts in its cgroup. --new-pid-ns: a VMM that is broken into sees no
@@ -56,6 +52,6 @@ class Said {
 
 // Runs `jailer` (opened, checked) in `cgroup` until it exits with 0. kDenied: it did not; `on` says what it printed.
 // kTimeout: it is still there; the caller kills the cgroup.
-[[nodiscard]] Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, const Bind& memory, const Said& said, Deadline deadline);
+[[nodiscard]] Status run_jailer(int jailer, int cgroup, const std::vector<std::string>& command, std::span<const Bind> binds, const Said& said, Deadline deadline);
 
 }  // namespace mvm::jail

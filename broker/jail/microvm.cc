@@ -197,8 +197,10 @@ Status Microvms::launch(const lang::Statement& jail, const wire::Place& place, i
   const auto leaf = make_leaf(cgroup);
   if (!leaf) return forward(leaf.error());
   const auto command = jailer_command({jail.subject.instance, firecracker, jails_.base_path(jail.subject), place.uid, lang::jail_view(jail).mem_mib});
-  const Bind memory{memory_.path(jail.subject), jails_.root_path(jail.subject) + "/" + kMemoryInJail};
-  return run_jailer(jailer->get(), leaf->get(), command, memory, said, Deadline(kJailerTime));
+  auto binds = jails_.give_file_drives(jail.subject, place.drives, place.uid);
+  if (!binds) return forward(binds.error());
+  binds->push_back({memory_.path(jail.subject), jails_.root_path(jail.subject) + "/" + kMemoryInJail, Bind::Writes::kAllowed});
+  return run_jailer(jailer->get(), leaf->get(), command, *binds, said, Deadline(kJailerTime));
 }
 
 Status Microvms::unmake(const Subject& instance) {

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/derived.h"
+#include "broker/jail/file_drives.h"
 
 namespace mvm::jail {
 namespace {
@@ -58,6 +59,14 @@ Request data_drive(const wire::Place& place) {
               limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
 }
 
+Request file_drive(const FileDrive& drive, const wire::Place& place) {
+  const std::string name = drive.name;
+  return {"PUT", "/drives/" + name,
+          "{\"drive_id\":\"" + name + "\",\"path_on_host\":\"/" + name + "\",\"is_root_device\":false,\"is_read_only\":true,"
+          "\"cache_type\":\"Unsafe\",\"rate_limiter\":" +
+              limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
+}
+
 Request network_interface(const wire::Place& place) {
   const std::string rate = limiter({{"bandwidth", bounded(place.mbps * (1'000'000 / 8), kNetBytes)}, {"ops", bounded(place.pps, kNetPackets)}});
   return {"PUT", "/network-interfaces/eth0",
@@ -100,6 +109,9 @@ std::string boot_args(const wire::Place& place) {
 std::vector<Request> configuration(const lang::Statement& jail, const wire::Place& place) {
   std::vector<Request> all = {machine_config(lang::jail_view(jail)), boot_source(place), root_drive(place)};
   if ((place.drives & wire::kDataDrive) != 0) all.push_back(data_drive(place));
+  for (const FileDrive& each : kFileDrives) {
+    if ((place.drives & each.bit) != 0) all.push_back(file_drive(each, place));
+  }
   for (Request& request : std::vector<Request>{network_interface(place), vsock(place), mmds_config(), mmds(jail.subject, place), entropy()}) {
     all.push_back(std::move(request));
   }

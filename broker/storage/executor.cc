@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/derived.h"
+#include "drive/build.h"
 
 namespace mvm::storage {
 namespace {
@@ -77,9 +78,42 @@ Status find_images(const Host& host, Items& items) {
   return {};
 }
 
+struct DriveOf {
+  std::string_view label;
+  std::uint16_t mode;
+};
+DriveOf drive_of(Word word) {
+  return word == Word::kSecrets ? DriveOf{drive::kSecretsLabel, drive::kSecretsMode} : DriveOf{drive::kConfigLabel, drive::kConfigMode};
+}
+
+// What it carries is in locked memory alone, and so is the drive until it is written.
+Status make_drive(Host& host, const wire::Task& task) {
+  const auto content = host.keys.content_of(task);
+  if (!content) return forward(content.error());
+  const auto files = drive::read_files(content->bytes());
+  if (!files) return forward(files.error());
+  auto drive = host.arena.take(drive::kDriveBytes);
+  if (!drive) return forward(drive.error());
+  const DriveOf kind = drive_of(task.statement.word);
+  if (auto built = drive::build(*files, {kind.label, task.statement.digests[0], kind.mode}, drive->bytes()); !built) return built;
+  return host.drives.write(task.statement.subject, kind.label, drive->bytes());
+}
+
+Status unmake_drive(Host& host, const wire::Task& task) { return host.drives.wipe(task.statement.subject, drive_of(task.statement.word).label); }
+
+template <Word kWord>
+Status find_drives(const Host& host, Items& items) {
+  const auto drives = host.drives.list(drive_of(kWord).label);
+  if (!drives) return forward(drives.error());
+  for (const FoundDrive& each : *drives) items.push_back({.word = kWord, .subject = each.instance, .alive = each.whole});
+  return {};
+}
+
 constexpr std::array kExecutors = {
     Executor{Word::kVolume, make_volume, unmake_volume, find_volumes, move_volume},
     Executor{Word::kLuksOpen, make_open, unmake_open, find_open},
+    Executor{Word::kSecrets, make_drive, unmake_drive, find_drives<Word::kSecrets>},
+    Executor{Word::kConfig, make_drive, unmake_drive, find_drives<Word::kConfig>},
 };
 
 Status change(Host& host, const wire::Task& task) {

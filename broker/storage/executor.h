@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "broker/storage/device_mapper.h"
+#include "broker/storage/drives.h"
 #include "broker/storage/key_source.h"
 #include "broker/storage/loop.h"
 #include "broker/storage/open_images.h"
@@ -22,6 +23,7 @@ struct Host {
   Loops loops;
   Volumes volumes;
   Fd images;  // <state>/images
+  Drives drives;
   SecretArena arena;
   const sealing::Session& session;  // whose public half is offered
   KeySource& keys;

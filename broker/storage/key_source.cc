@@ -20,4 +20,13 @@ Result<std::vector<Secret>> SealedKeys::keys_of(const wire::Task& task) {
   return keys;
 }
 
+Result<Secret> SealedKeys::content_of(const wire::Task& task) {
+  const auto needs = wire::needs_of(task.statement, task.place.node, task.place.generation);
+  if (needs.size() != 1 || task.sealed.size() != 1) {
+    return fail(Errc::kDenied, "make a drive of what did not come with its statement", to_string(task.statement.subject));
+  }
+  if (needs[0].purpose == sealing::Purpose::kTenantKey) return fail(Errc::kDenied, "make a drive of a key");
+  return session_.open(needs[0], task.sealed[0]);
+}
+
 }  // namespace mvm::storage

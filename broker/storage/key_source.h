@@ -1,4 +1,5 @@
-// Where a statement's key comes from. A key is had for one task, used, and gone with the Secret that holds it.
+// Where a statement's key, or what its drive carries, comes from. It is had for one task, used, and gone with the Secret that holds it.
+// Proven by: tests/storage/key_source_test.cc.
 #pragma once
 
 #include <vector>
@@ -15,6 +16,8 @@ class KeySource {
   virtual ~KeySource() = default;
   // The keys that the task's statement names, in its order. kDenied: one is not with the task.
   [[nodiscard]] virtual Result<std::vector<Secret>> keys_of(const wire::Task& task) = 0;
+  // What the drive of a secrets or config statement carries; it has the statement's digest. kDenied likewise.
+  [[nodiscard]] virtual Result<Secret> content_of(const wire::Task& task) = 0;
 };
 
 // From the envelope that came with the task, opened with this start's own key. What it has to be an envelope of, the statement and its
@@ -23,6 +26,7 @@ class SealedKeys : public KeySource {
  public:
   explicit SealedKeys(const sealing::Session& session) : session_(session) {}
   [[nodiscard]] Result<std::vector<Secret>> keys_of(const wire::Task& task) override;
+  [[nodiscard]] Result<Secret> content_of(const wire::Task& task) override;
 
  private:
   const sealing::Session& session_;

@@ -1,6 +1,7 @@
 #include "broker/storage/worker.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include <cstdio>
@@ -35,9 +36,13 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   auto volumes = open_absolute(state + "/volumes", O_RDONLY | O_DIRECTORY);
   auto nodes = open_absolute(state + "/nodes", O_RDONLY | O_DIRECTORY);
   auto images = open_absolute(state + "/images", O_PATH | O_DIRECTORY);
-  for (const auto* directory : {&volumes, &nodes, &images}) {
+  auto in_memory = open_absolute(state + "/drives", O_RDONLY | O_DIRECTORY);
+  for (const auto* directory : {&volumes, &nodes, &images, &in_memory}) {
     if (!*directory) return report(directory->error());
   }
+  auto drives = Drives::make(*std::move(in_memory));
+  if (!drives) return report(drives.error());
+  (void)umask(07);  // modes are said where files are made; a drive's has its group
   if (auto alone = worker::be_alone(volumes->get(), "volumes"); !alone) return report(alone.error());
   auto arena = SecretArena::make();
   if (!arena) return report(arena.error());
@@ -49,9 +54,10 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   if (auto works = check_luks_works(*arena); !works) return report(works.error());
   const auto keys = make_keys(*session);
   (void)std::locale::classic();  // made once, with a call that the filter does not grant
-  const sandbox::Place places[] = {{"$volumes", volumes->get()}, {"$nodes", nodes->get()}, {"$images", images->get()}};
+  const sandbox::Place places[] = {{"$volumes", volumes->get()}, {"$nodes", nodes->get()}, {"$images", images->get()}, {"$drives", drives->directory()}};
   sandbox::enter_or_exit(grants, places);
-  Host host{DeviceMapper(Fd(kDeviceMapperFd)), Loops(Fd(kLoopControlFd), *std::move(nodes)), Volumes(*std::move(volumes)), *std::move(images), *std::move(arena), *session, *keys};
+  Host host{DeviceMapper(Fd(kDeviceMapperFd)), Loops(Fd(kLoopControlFd), *std::move(nodes)), Volumes(*std::move(volumes)), *std::move(images), *std::move(drives), *std::move(arena),
+            *session, *keys};
   const auto served = worker::serve([&](const wire::Task& task) { return dispatch(host, task); });
   return served ? EX_OK : report(served.error());
 }

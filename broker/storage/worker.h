@@ -17,7 +17,7 @@ inline constexpr int kSessionFd = 6;
 using MakeKeys = std::unique_ptr<KeySource> (*)(const sealing::Session& session);
 [[nodiscard]] std::unique_ptr<KeySource> sealed_keys(const sealing::Session& session);
 
-// arguments: STATE, whose directories `volumes` and `nodes` are this process's own, and `images` root's. Returns the exit status.
+// arguments: STATE, whose directories `volumes`, `nodes` and `drives` are this process's own, and `images` root's; `drives` is a ramfs. Returns the exit status.
 [[nodiscard]] int run(const sandbox::Grants& grants, std::span<const char* const> arguments, MakeKeys make_keys = sealed_keys);
 
 }  // namespace mvm::storage

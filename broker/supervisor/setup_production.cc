@@ -59,7 +59,7 @@ Setup setup(int argc, char** argv) {
           .gate = {grants::kGate, std::string(grants::kGate.user), "/usr/libexec/mvm/mvm-gate", {}, {}, {}},
           .workers = {{{grants::kNet, std::string(grants::kNet.user), "/usr/libexec/mvm/mvm-net", {}, {}, {}},
                        {grants::kStorage, std::string(grants::kStorage.user), "/usr/libexec/mvm/mvm-storage", {kStateDirectory},
-                        {"volumes", "nodes"}, {kDeviceMapper, kLoopControl}},
+                        {"volumes", "nodes", "drives"}, {kDeviceMapper, kLoopControl}},
                        {grants::kSnapshot, std::string(grants::kSnapshot.user), "/usr/libexec/mvm/mvm-snapshot", {kStateDirectory, kMemory},
                         {"snapshots"}, {}},
                        {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail",

@@ -30,9 +30,6 @@ Admission unsigned_projection() {
 }
 
 std::string why_unsupported(const Statement& statement) {
-  const lang::Worker worker = lang::row(statement.word).worker;
-  if (!has_executor(worker)) return "not supported by this host: it has no worker `" + std::string(lang::to_string(worker)) + "`";
-  if (!has_executor(statement.word, worker)) return "not supported by this host: its worker `" + std::string(lang::to_string(worker)) + "` does not do this";
   if (!makes_snapshot(statement)) return "";
   const lang::SnapshotView snapshot = lang::snapshot_view(statement);
   if (snapshot.key_version == 0) return "not supported by this host: a snapshot is never written without a key";

@@ -29,10 +29,6 @@ inline constexpr std::array kExecutors = {lang::Worker::kNet, lang::Worker::kSto
 [[nodiscard]] constexpr bool has_executor(lang::Worker worker) {
   return std::ranges::find(kExecutors, worker) != kExecutors.end();
 }
-// What a worker that there is does not do yet.
-[[nodiscard]] constexpr bool has_executor(lang::Word word, lang::Worker worker) {
-  return has_executor(worker) && (bit(word) & lang::set_of(lang::Word::kSecrets, lang::Word::kConfig)) == 0;
-}
 
 // One of each, in the order of kExecutors.
 template <class T>

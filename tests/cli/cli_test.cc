@@ -15,6 +15,7 @@
 #include "base/owned.h"
 #include "planner/files.h"
 #include "planner/signing.h"
+#include "drive/files.h"
 #include "sealing/offer.h"
 #include "sealing/seal.h"
 #include "tests/planner/texts.h"
@@ -212,14 +213,42 @@ TEST_F(MvmKey, TakesNoKeyThatOthersMayReadOrThatIsNone) {
 
 TEST_F(MvmKey, SealsWhatADriveCarriesByItsDigest) {
   std::string content = seal;
-  content.replace(content.find("--version 1"), 11, "--secrets " + at("key"));
-  EXPECT_EQ(run(content).out, at("sealed/secrets.acme." + to_hex(sha256(key).bytes) + ".42.sealed") + "\n");
+  content.replace(content.find("--version 1"), 11, "--secrets " + at("content"));
+  put("content", key);
+  EXPECT_EQ(run(content).exit, 2) << "no drive could be made of that";
+  std::filesystem::remove(at("content"));
+  std::filesystem::create_directory(at("files"));
+  put("files/token", "hunter2");
+  put("single", "1");
+  const Ran packed = run("drive pack " + at("files") + " " + at("single") + " --out " + at("content"));
+  ASSERT_EQ(packed.exit, 0) << packed.out;
+  const auto bytes = planner::read_file(AT_FDCWD, at("content"), drive::kMaxContent).value();
+  EXPECT_EQ(packed.out, to_string(sha256(bytes)) + "\n");
+  EXPECT_EQ(bytes, std::string("MVMFILE1\0\2" "\6single\0\0\0\1" "1" "\5token\0\0\0\7hunter2", 8 + 2 + 7 + 4 + 1 + 6 + 4 + 7)) << "as docs/drives.md has it";
+  EXPECT_EQ(run(content).out, at("sealed/secrets.acme." + to_hex(sha256(bytes).bytes) + ".42.sealed") + "\n");
   EXPECT_EQ(run(content + " --version 1").exit, 2);
+}
+
+TEST_F(Mvm, PacksNothingThatADriveCannotCarryAndOverwritesNothing) {
+  const auto pack = [&](const std::string& what) { return run("drive pack " + at(what) + " --out " + at("out")).exit; };
+  put("bad name", "x");
+  EXPECT_EQ(run("drive pack '" + at("bad name") + "' --out " + at("out")).exit, 2);
+  EXPECT_EQ(pack("nothing"), 2);
+  std::filesystem::create_symlink(at("policy"), at("link"));
+  EXPECT_EQ(pack("link"), 2);
+  put("large", std::string(drive::kMaxContent - 8 - 2 - 1 - 5 - 4, 'x'));
+  EXPECT_EQ(pack("large"), 0) << "at the limit";
+  EXPECT_EQ(std::filesystem::status(at("out")).permissions(), std::filesystem::perms(0600));
+  EXPECT_EQ(pack("policy"), 2) << "it is there";
+  std::filesystem::remove(at("out"));
+  put("large", std::string(drive::kMaxContent - 8 - 2 - 1 - 5 - 4 + 1, 'x'));
+  EXPECT_EQ(pack("large"), 2);
+  EXPECT_FALSE(std::filesystem::exists(at("out")));
 }
 
 TEST_F(Mvm, EveryCommandHasAnExample) {
   for (const char* command : {"plan make", "plan check", "plan fmt", "plan show", "plan diff", "plan apply", "state", "watch", "preflight",
-                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "key identity", "key offer", "key check", "key seal", "completion"}) {
+                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "key identity", "key offer", "key check", "key seal", "drive pack", "completion"}) {
     const Ran help = run(std::string(command) + " --help");
     EXPECT_EQ(help.exit, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  mvm " + std::string(command)), std::string::npos) << command << "\n" << help.out;

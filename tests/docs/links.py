@@ -13,7 +13,7 @@ LIBRARIES = {
     "supervisor": {"libcrypto.so.3"},
     "gate": {"libcrypto.so.3"},
     "net": {"libmnl.so.0", "libnftnl.so.11", "libcrypto.so.3"},
-    "storage": {"libcryptsetup.so.12", "libcrypto.so.3"},
+    "storage": {"libcryptsetup.so.12", "libext2fs.so.2", "libcrypto.so.3"},
     "jail": {"libcrypto.so.3"},
     "agentd": {"libcrypto.so.3"},
     "snapshot": {"libcrypto.so.3", "libzstd.so.1"},

@@ -46,6 +46,17 @@ std::string body_of(const char* path, const wire::Place& place) {
   return {};
 }
 
+TEST(Requests, HaveDrivesThatAreFilesToBeReadAlone) {
+  wire::Place place = kPlace;
+  place.drives = wire::kSecretsDrive;
+  EXPECT_EQ(body_of("/drives/secrets", place),
+            R"({"drive_id":"secrets","path_on_host":"/secrets","is_root_device":false,"is_read_only":true,"cache_type":"Unsafe",)"
+            R"("rate_limiter":{"bandwidth":{"size":536870912,"refill_time":1000},"ops":{"size":50000,"refill_time":1000}}})");
+  EXPECT_EQ(body_of("/drives/config", place), "") << "those that stand, and no other";
+  place.drives = wire::kConfigDrive;
+  EXPECT_TRUE(body_of("/drives/config", place).contains(R"("path_on_host":"/config","is_root_device":false,"is_read_only":true)"));
+}
+
 // What the plan says of tap and cgroup, at the bounds that are built in, and one above.
 TEST(Requests, LimitAsThePlanSaysAndNeverMoreThanIsBuiltIn) {
   wire::Place place = kPlace;
@@ -104,7 +115,7 @@ TEST(Requests, HaveNoBucketThatFirecrackerTakesForNoLimitAndNoneThatItsDescripti
         EXPECT_FALSE(bucket.contains("one_time_burst")) << "it would be had beyond the rate";
       }
     }
-    EXPECT_EQ(buckets, 2 * 2 + 2 * 2 + 1u) << "two drives and both ways of the tap, in bytes and operations, and entropy's bytes";
+    EXPECT_EQ(buckets, 4 * 2 + 2 * 2 + 1u) << "four drives and both ways of the tap, in bytes and operations, and entropy's bytes";
   }
 }
 

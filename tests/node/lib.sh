@@ -103,7 +103,7 @@ prepare_node() {
     make_image
     make_policy
     do_without_kvm
-    systemctl start var-lib-mvm-memory.mount
+    systemctl start var-lib-mvm-memory.mount var-lib-mvm-drives.mount
 }
 
 # wait_until SECONDS COMMAND...

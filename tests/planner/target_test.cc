@@ -217,6 +217,29 @@ TEST(Target, BringsANewImageToAQuarterAtATime) {
   }
 }
 
+TEST(Target, BringsWhatDrivesAreToCarryLikewise) {
+  const auto carrying = [](std::uint64_t generation, const std::string& secrets, const std::string& config) {
+    std::string lines = tenant("acme", 3) + pool("acme/web", {.running = 4});
+    lines.replace(lines.find("secrets=none"), 12, "secrets=" + secrets);
+    lines.replace(lines.find("config=none"), 11, "config=" + config);
+    return projection(generation, test::kPrune + lines);
+  };
+  const std::string one = "sha256:" + std::string(64, '1'), two = "sha256:" + std::string(64, '2');
+  Path run = converge(test::empty_state(), carrying(1, one, one));
+  EXPECT_EQ(run.rounds, 1);
+  for (const auto& [secrets, config] : {std::pair{two, one}, {two, two}, {std::string("none"), two}}) {
+    run = converge(run.state, carrying(run.state.header.generation + 1, secrets, config));
+    EXPECT_EQ(run.rounds, 4) << "one at a time";
+    for (const auto& [subject, instance] : read_fleet(run.state).instances) {
+      EXPECT_EQ(instance.line(Word::kSecrets) != nullptr, secrets != "none");
+      if (secrets != "none") {
+        EXPECT_EQ(to_string(instance.line(Word::kSecrets)->digests[0]), secrets);
+      }
+      EXPECT_EQ(to_string(instance.line(Word::kConfig)->digests[0]), config);
+    }
+  }
+}
+
 // Interrupted in its wake: the jail stands, and the snapshot that it was booted from still does.
 TEST(Target, LeavesAsItIsWhatNoOrderRemakesAndGoesOnWithTheRest) {
   const Document asleep = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.sleeping = 1}));

@@ -1,6 +1,7 @@
 // Each grant of the storage worker's taken away in turn, in the node VM, where there is a dm-crypt for it to make and open volumes.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -31,8 +32,9 @@ class StorageHost {
     fs::create_directory(state_ + "/images");
     if (!images::Store::open(state_)->import(built_.open_built().get())) std::abort();
     fs::permissions(state_ + "/images", fs::perms(0755));
-    for (const char* each : {"/volumes", "/nodes"}) {
+    for (const char* each : {"/volumes", "/nodes", "/drives"}) {
       fs::create_directory(state_ + each);
+      if (each == std::string("/drives") && mount("ramfs", (state_ + each).c_str(), "ramfs", 0, nullptr) != 0) std::abort();
       if (chown((state_ + each).c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
       fs::permissions(state_ + each, fs::perms(0700));
     }
@@ -40,6 +42,7 @@ class StorageHost {
   ~StorageHost() {
     // Whatever a worker that was killed has left.
     if (system("for d in $(dmsetup ls | grep -Eo '^mvm-(data|image)-[^[:space:]]*'); do dmsetup remove --retry $d; done") != 0) std::abort();
+    if (umount2((state_ + "/drives").c_str(), MNT_DETACH) != 0) std::abort();
     fs::remove_all(state_);
   }
   [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines) const {
@@ -78,6 +81,10 @@ wire::Task task(Op op, lang::Word word, std::uint32_t id) {
   made.statement.subject = instance(id);
   if (op == Op::kMove) made.statement.numbers = {1, 2};
   if (op == Op::kMove) return made;
+  if (word == lang::Word::kSecrets || word == lang::Word::kConfig) {
+    if (op == Op::kMake) made.statement.numbers = {1}, made.statement.digests[0] = sha256("content");
+    return made;
+  }
   made.statement.key_tenant = *Name::from("acme");
   if (word == lang::Word::kVolume) made.statement.numbers = {16, 1};
   if (word == lang::Word::kLuksOpen) made.statement.numbers = {1};
@@ -102,7 +109,7 @@ std::size_t alive_of_all(const sandbox::Worker& worker) {
   for (auto page = test::asked(worker, task(Op::kInventory, {}, 0)); page && page->ok; page = test::received(worker)) {
     all += page->items.size();
     for (const wire::Item& item : page->items) alive += item.alive;
-    if (!page->more) return all == kMany + 5 ? alive : 0;
+    if (!page->more) return all == kMany + 7 ? alive : 0;
   }
   return 0;
 }
@@ -144,13 +151,16 @@ bool serves(const StorageHost& host, const std::vector<seccomp::Line>& lines) {
   if (ok) damage_first_copy(host, 2);
   ok = ok && done(worker, task(Op::kMake, lang::Word::kLuksOpen, 1)) && done(worker, task(Op::kMake, lang::Word::kLuksOpen, 2));
   ok = ok && !done(worker, task(Op::kMake, lang::Word::kVolume, 1));  // it is there
+  for (const lang::Word word : {lang::Word::kSecrets, lang::Word::kConfig}) ok = ok && done(worker, task(Op::kMake, word, 1));
   if (ok) leave_many(host);
-  ok = ok && alive_of_all(worker) == 4;
+  ok = ok && alive_of_all(worker) == 6;
   fs::remove_all(host.state() + "/volumes/acme/many");
   ok = ok && says_who_holds_it(worker) && says_where_it_is_mounted(worker);
   for (const std::uint32_t id : {1u, 2u}) {
     ok = ok && done(worker, task(Op::kUnmake, lang::Word::kLuksOpen, id)) && done(worker, task(Op::kUnmake, lang::Word::kVolume, id));
   }
+  for (const lang::Word word : {lang::Word::kSecrets, lang::Word::kConfig}) ok = ok && done(worker, task(Op::kUnmake, word, 1));
+  ok = ok && fs::is_empty(host.state() + "/drives");
   ok = ok && done(worker, task(Op::kUnmake, lang::Word::kVolume, 3)) && fs::is_empty(host.state() + "/volumes");
   ok = ok && done(worker, host.image_task(Op::kOpenImage)) && done(worker, host.image_task(Op::kOpenImage)) && done(worker, host.image_task(Op::kUnmake));
   worker.channel.reset();

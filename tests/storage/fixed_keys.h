@@ -6,6 +6,7 @@
 
 #include "broker/storage/key_source.h"
 #include "broker/storage/luks.h"
+#include "drive/files.h"
 
 namespace mvm::storage {
 
@@ -26,6 +27,14 @@ class FixedKeys : public KeySource {
       keys.push_back(key_of_bytes(arena_, static_cast<std::uint8_t>(task.statement.subject.tenant.view()[0] + version)));
     }
     return keys;
+  }
+  // One file, of 4 KiB and a little.
+  [[nodiscard]] Result<Secret> content_of(const wire::Task&) override {
+    const std::string secret(5000, 'S');
+    const auto bytes = drive::write_files({{"token", {reinterpret_cast<const std::uint8_t*>(secret.data()), secret.size()}}});
+    auto content = arena_.take(bytes->size());
+    if (content) std::ranges::copy(*bytes, content->bytes().begin());
+    return content;
   }
 
  private:

@@ -28,7 +28,7 @@ class ImageTasks : public testing::Test {
   }
   const sealing::Session session_ = sealing::Session::make(SecretArena::make().value()).value();
   FixedKeys keys_{session_.arena()};
-  Host host_{DeviceMapper(Fd()), Loops(Fd(), Fd()), Volumes(Fd()), Fd(), SecretArena::make().value(), session_, keys_};
+  Host host_{DeviceMapper(Fd()), Loops(Fd(), Fd()), Volumes(Fd()), Fd(), Drives(Fd()), SecretArena::make().value(), session_, keys_};
 };
 
 TEST_F(ImageTasks, OpenNoneByTheManifestOfAnother) {

@@ -75,5 +75,50 @@ TEST_F(SealedKey, HasToComeWithItsStatement) {
   EXPECT_EQ(keys_.keys_of(task).error().code, Errc::kDenied) << "sealed to another start";
 }
 
+class SealedContent : public SealedKey {
+ protected:
+  static wire::Task drive(lang::Word word) {
+    wire::Task task = opening("acme", 1);
+    task.statement.word = word;
+    task.statement.numbers = {1};
+    task.statement.digests[0] = sha256("content");
+    return task;
+  }
+  [[nodiscard]] std::vector<std::uint8_t> content(sealing::Purpose purpose, std::string_view text = "content") const {
+    return test::sealed(session_.arena(), test::content_label(purpose, text), session_.public_key(), test::bytes_of(text));
+  }
+};
+
+TEST_F(SealedContent, IsWhatTheStatementNames) {
+  for (const auto& [word, purpose] : {std::pair{lang::Word::kSecrets, sealing::Purpose::kSecrets}, {lang::Word::kConfig, sealing::Purpose::kConfig}}) {
+    wire::Task task = drive(word);
+    task.sealed = {content(purpose)};
+    const auto opened = keys_.content_of(task);
+    ASSERT_TRUE(opened) << opened.error().message();
+    EXPECT_TRUE(std::ranges::equal(opened->bytes(), test::bytes_of("content")));
+  }
+}
+
+TEST_F(SealedContent, DoesNotComeFromAnEnvelopeOfSomethingElse) {
+  wire::Task task = drive(lang::Word::kSecrets);
+  const auto refused = [&](std::vector<std::vector<std::uint8_t>> envelopes) {
+    task.sealed = std::move(envelopes);
+    return keys_.content_of(task).error().code;
+  };
+  EXPECT_EQ(refused({}), Errc::kDenied) << "none came";
+  EXPECT_EQ(refused({content(sealing::Purpose::kConfig)}), Errc::kDenied) << "for the other drive";
+  EXPECT_EQ(refused({content(sealing::Purpose::kSecrets, "other")}), Errc::kDenied) << "with another digest";
+  EXPECT_EQ(refused({sealed(test::key_label(1))}), Errc::kDenied) << "a key";
+  auto beta = test::content_label(sealing::Purpose::kSecrets, "content");
+  beta.tenant = *Name::from("beta");
+  EXPECT_EQ(refused({test::sealed(session_.arena(), beta, session_.public_key(), test::bytes_of("content"))}), Errc::kDenied) << "another tenant's";
+}
+
+TEST_F(SealedContent, OfAStatementThatNamesAKeyIsNone) {
+  wire::Task task = opening("acme", 1);
+  task.sealed = {sealed(test::key_label(1))};
+  EXPECT_EQ(keys_.content_of(task).error().code, Errc::kDenied) << "a key is no drive's content";
+}
+
 }  // namespace
 }  // namespace mvm::storage

@@ -202,6 +202,34 @@ TEST(Execution, AsksForNoJailWhoseImageIsNotHeldAndUndoesWhatIsItsOwn) {
   EXPECT_EQ(stage.finish().failed, 1u);
 }
 
+TEST(Execution, TellsTheJailWorkerWhichDrivesStand) {
+  std::string projection = test::projection_text();
+  projection.replace(projection.find("secrets=none"), 12, "secrets=" + test::kImage);
+  projection.replace(projection.find("config=none"), 11, "config=" + test::kImage);
+  projection = test::ended(projection.substr(0, projection.rfind("end ")));
+  auto lines = test::running_lines(1, 0);
+  for (const Word word : {Word::kSecrets, Word::kConfig}) {
+    Statement drive;
+    drive.word = word;
+    drive.subject = lines.back().subject;
+    drive.numbers = {1};
+    drive.digests[0] = *parse_digest(test::kImage);
+    lines.insert(lines.end() - 2, drive);
+  }
+  Stage stage;
+  stage.run(lines, projection);
+  for (const char* line : {"bridge", "rule", "cgroup", "secrets", "config", "tap"}) {
+    static_cast<void>(stage.tasks());
+    ASSERT_TRUE(stage.answer(line)) << line;
+  }
+  static_cast<void>(stage.tasks());
+  ASSERT_TRUE(stage.answer("jail")) << "its image";
+  static_cast<void>(stage.tasks());
+  EXPECT_EQ(stage.task("jail").place.drives, wire::kSecretsDrive | wire::kConfigDrive);
+  ASSERT_TRUE(stage.answer("jail"));
+  EXPECT_TRUE(stage.finish().complete());
+}
+
 TEST(Execution, KeepsNoMoreInFlightThanItsBound) {
   Stage stage;
   stage.run(test::running_lines(20, 0));

@@ -86,6 +86,8 @@ Status make(const wire::Task& task) {
     if (task.place.uid < 65536) return forward(violation("a jail of a system's uid: " + name));
     const bool wants_data = (task.place.drives & wire::kDataDrive) != 0;
     if (wants_data != exists("volume." + subject)) return forward(violation("a jail with other drives than there are: " + name));
+    if (((task.place.drives & wire::kSecretsDrive) != 0) != exists("secrets." + subject)) return forward(violation("a jail with other secrets than there are: " + name));
+    if (((task.place.drives & wire::kConfigDrive) != 0) != exists("config." + subject)) return forward(violation("a jail with another config than there is: " + name));
     if (wants_data && !exists("luksOpen." + subject)) return forward(violation("a jail whose volume is not open: " + name));
   }
   if (task.statement.word == lang::Word::kLuksOpen) {

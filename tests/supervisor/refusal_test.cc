@@ -170,20 +170,33 @@ TEST_F(Refusal, OfASlotClash) {
   expect_refused(hostd.submit(clash, projection), Rule::kInvariant, "slot");
 }
 
-TEST_F(Refusal, OfAStatementThatNoWorkerOfThisHostRuns) {
-  std::string wanted = projection;
-  wanted.replace(wanted.find("config=none"), 11, "config=" + kImage);
-  wanted = ended(wanted.substr(0, wanted.rfind("end ")));
-  auto lines = running_lines(1, 0);
-  auto config = lines[2];
-  config.word = lang::Word::kConfig;
-  config.numbers = {1};
-  config.digests[0] = *parse_digest(kImage);
-  lines.insert(lines.begin() + 3, config);
-  const Reply reply = hostd.submit(plan_text(before, lines, wanted), wanted);
-  expect_refused(reply, Rule::kPolicy, "not supported by this host: its worker `storage` does not do this");
-  EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.line, 0u);
-  EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.statement.find("+ config acme/workers/i-00000001"), std::string::npos);
+TEST_F(Refusal, OfASnapshotThatThisHostDoesNotTake) {
+  const std::string wanted = ended(with(projection.substr(0, projection.rfind("end ")), "sleeping=0", "sleeping=5"));
+  auto pauses = parsed(lang::Kind::kPlan, plan_text(before, running_lines(1, 0), wanted));
+  lang::Statement pause;
+  pause.sign = lang::Sign::kMove;
+  pause.word = lang::Word::kJail;
+  pause.subject = running_lines(1, 0)[2].subject;
+  pause.numbers = {lang::kRunning, lang::kWarm};
+  pauses.statements.push_back(pause);
+  lang::Statement snapshot;
+  snapshot.sign = lang::Sign::kAdd;
+  snapshot.word = lang::Word::kSnapshot;
+  snapshot.subject = pause.subject;
+  snapshot.key_tenant = pause.subject.tenant;
+  snapshot.numbers = {lang::kFull, 0, 0, 0, 3, 1};
+  for (const bool diff : {false, true}) {
+    if (diff) {
+      snapshot.numbers = {lang::kDiff, 1, 1, 0, 3, 1};
+      snapshot.digests[0] = sha256("a base");
+    }
+    auto plan_of = pauses;
+    plan_of.statements.push_back(snapshot);
+    const Reply reply = hostd.submit(lang::print(plan_of), wanted);
+    expect_refused(reply, Rule::kPolicy, diff ? "not supported by this host: it takes full snapshots alone" : "not supported by this host: a snapshot is never written without a key");
+    EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.line, 0u);
+    EXPECT_NE(std::get<wire::Refused>(*reply.last).refusal.statement.find("+ snapshot acme/workers/i-00000001"), std::string::npos);
+  }
 }
 
 // ---- below the client
