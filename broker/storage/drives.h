@@ -25,8 +25,6 @@ struct FoundDrive {
 
 class Drives {
  public:
-  // Of a directory that make() would take.
-  explicit Drives(Fd directory) : directory_(std::move(directory)) {}
   // kDenied where the directory is on anything but a ramfs.
   [[nodiscard]] static Result<Drives> make(Fd directory);
 
@@ -38,6 +36,7 @@ class Drives {
   [[nodiscard]] int directory() const { return directory_.get(); }
 
  private:
+  explicit Drives(Fd directory) : directory_(std::move(directory)) {}
   Fd directory_;
 };
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <type_traits>
 
 #include "drive/build.h"
 #include "tests/storage/killed.h"
@@ -100,6 +101,8 @@ TEST_F(DrivesInMemory, AreKeptOnNothingThatHasADisk) {
     EXPECT_EQ(Drives::make(Fd(open(other, O_RDONLY | O_DIRECTORY | O_CLOEXEC))).error().code, Errc::kDenied) << other;
   }
 }
+
+static_assert(!std::is_constructible_v<Drives, Fd>, "but by make(), which looks where they are");
 
 TEST_F(DrivesInMemory, AreNotMoreThanTheirLimit) {
   for (std::size_t i = 0; i + 1 < kMaxDrives; ++i) Fd(open((path_ + "/" + std::to_string(i)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));

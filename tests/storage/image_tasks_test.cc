@@ -1,16 +1,24 @@
 // What the storage worker refuses to do to an image, before it asks device-mapper for anything.
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "broker/storage/executor.h"
 #include "policy-lang/print.h"
 #include "tests/schemas/samples.h"
 #include "tests/storage/fixed_keys.h"
+#include "tests/storage/ramfs.h"
 
 namespace mvm::storage {
 namespace {
 
 class ImageTasks : public testing::Test {
  protected:
+  void SetUp() override {
+    Fd memory = test::ramfs();
+    if (!memory.valid()) GTEST_SKIP() << "needs root";
+    host_.emplace(DeviceMapper(Fd()), Loops(Fd(), Fd()), Volumes(Fd()), Fd(), Drives::make(std::move(memory)).value(), SecretArena::make().value(), session_, keys_);
+  }
   static wire::Task opening() {
     wire::Task task;
     task.seq = 1;
@@ -21,14 +29,14 @@ class ImageTasks : public testing::Test {
     return task;
   }
   Error refused(const wire::Task& task) {
-    const auto answers = dispatch(host_, task);
+    const auto answers = dispatch(*host_, task);
     EXPECT_EQ(answers.size(), 1u);
     EXPECT_FALSE(answers.front().ok);
     return answers.front().error;
   }
   const sealing::Session session_ = sealing::Session::make(SecretArena::make().value()).value();
   FixedKeys keys_{session_.arena()};
-  Host host_{DeviceMapper(Fd()), Loops(Fd(), Fd()), Volumes(Fd()), Fd(), Drives(Fd()), SecretArena::make().value(), session_, keys_};
+  std::optional<Host> host_;
 };
 
 TEST_F(ImageTasks, OpenNoneByTheManifestOfAnother) {

@@ -1,108 +1,136 @@
 #!/bin/bash
-# Drives for secrets and configuration, in the units as they are installed: their content comes sealed, agentd carries it, the drives are in memory and in
-# their jail, read-only, and nobody else reads them; they outlive hostd, go when the microVM stops or sleeps, and are made anew when it wakes. What is secret
-# is marked, and is on no disk and in no process that should not have it, at any stage. Runs in the VM.
+# A pool with a secrets and a config drive through its whole life, in the units as they are installed: sealed by `mvm key`, carried by agentd, read by the
+# guest, changed by a new projection, gone while its microVM sleeps and there again when it wakes, kept while hostd dies, and gone without a trace. Nobody
+# but the microVM and the storage worker reads it, and no byte of it comes to a disk. The secret is marked, and never comes into this script's memory.
+# Runs in the VM.
 set -uo pipefail
 export LC_ALL=C
+. "$(dirname "$(realpath "$0")")/sleep_lib.sh"
 . "$(dirname "$(realpath "$0")")/keys_lib.sh"
 
 drives=/var/lib/mvm/drives
-mark=$memory/marked  # a file; the bytes never come into this script's memory
-
-# wanted_drives RUNNING SLEEPING: acme/db with both drives, and what that takes, sealed.
+mkdir -p "$memory/secrets" "$memory/config" "$memory/packed"
+mark() { printf marked-secret-; head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' | head -c 18; }
+# new_content KIND FILE: Sets `digest_of_KIND`.
+new_content() {
+    (umask 077 && mark >"$memory/$1/$2")
+    rm -f "$memory/packed/$1"
+    printf -v "digest_of_$1" %s "$(mvm drive pack "$memory/$1" --out "$memory/packed/$1")"
+}
+seal_content() {
+    mvm key seal --offer "$offer" --identity "$identity" --node $node_name --starts "$memory/starts" --signer "$work/coordinator.pem" \
+        --tenant acme "--$1" "$memory/packed/$1" --generation "$generation" --out $sealed >/dev/null
+}
+# wanted_drives RUNNING SLEEPING, and then all that it takes is sealed. With `must_wait`, agentd has to say before that it waits.
 wanted_drives() {
     next_generation
     {
         echo "prune tenants=yes pools=yes"
-        echo "tenant acme net=3 subnet=10.240.3.0/24 vcpus=32 mem=16384 running=16 warm=4 pools=4 instances=32 disk=1024 secrets=$secrets"
-        echo "pool acme/db image=sha256:$image vcpus=1 mem=64 data=0 running=$1 warm=0 sleeping=$2 pinned=no critical=no compression=zstd config=$config"
+        echo "tenant acme net=3 subnet=10.240.3.0/24 vcpus=32 mem=16384 running=16 warm=4 pools=4 instances=32 disk=1024 secrets=$digest_of_secrets"
+        echo "pool acme/web image=sha256:$image vcpus=1 mem=$guest_mib data=0 running=$1 warm=0 sleeping=$2 pinned=no critical=no compression=zstd config=$digest_of_config"
     } | projection "$scratch/drives.projection" "$generation"
     rm -f $sealed/*
     drive "$scratch/drives.projection"
+    grep -q 'it waits for secrets' $status_file || [ -z "${must_wait:-}" ] || failed "without its content it does not wait"
+    seal_key acme 1 >/dev/null
+    seal_content secrets
+    seal_content config
 }
-seal_content() {
-    mvm key seal --offer $offer --identity "$identity" --node $node_name --starts "$memory/starts" --signer "$work/coordinator.pem" \
-        --tenant acme "--$1" "$memory/$1" --generation "$generation" --out $sealed
+web() { instances | grep '^acme/web/'; }
+file_of() { local name=${1#*/}; echo "$drives/${1%%/*}.${name%/*}.${1##*/i-}.$2"; }
+drives_are() { [ "$(find $drives -mindepth 1 | wc -l)" = "$1" ]; }
+carries() { mvm state | grep -qF "$2 $1 digest=$3"; }
+# reads INSTANCE KIND FILE: where the drive has that file the guest reads what is in it.
+reads() {
+    local at
+    at=$(grep -abom1 -F -f "$memory/$2/$3" "$(file_of "$1" "$2")" | cut -d: -f1)
+    [ -n "$at" ] || { echo "it is not in the drive"; return 1; }
+    guest_says "$1" "read $2 $at 32" | tr -d '\n' >"$memory/said"
+    cmp "$memory/said" "$memory/$2/$3"
 }
-seal_both() { seal_content secrets && seal_content config; }
-drive_of() { echo "$drives/${instance//\//.}.$1" | sed 's|\.i-|.|'; }
-hunt() { "$here/key_hunt" "$mark" >"$scratch/hunted"; }
-nowhere() { hunt && grep -q processes "$scratch/hunted" || { cat "$scratch/hunted"; return 1; }; }
-on_no_disk() {
-    sync
-    journalctl --no-pager -o export | grep -qaF -f "$mark" && { echo "in the journal"; return 1; }
-    grep -rlaF -D skip -f "$mark" /var/lib/mvm/records /var/lib/mvm/audit /var/lib/mvm/journal /var/lib/mvm/snapshots /var/lib/mvm/jails/*/*/firecracker/*/root/run /var/lib/mvm-agentd /var/log /var/tmp /etc /run/mvm /run/mvm-agentd && return 1
-    return 0
+# As e2fsprogs has it, of a copy that is in memory.
+holds() {
+    cp "$(file_of "$1" "$2")" "$memory/copy"
+    e2fsck -fn "$memory/copy" >"$memory/fsck" 2>&1 || { cat "$memory/fsck"; return 1; }
+    debugfs -R "cat $3" "$memory/copy" 2>/dev/null >"$memory/said"
+    rm "$memory/copy"
+    cmp "$memory/said" "$memory/$2/$3"
 }
-# guest_reads DRIVE OFFSET: what stands there is the mark. By files, so that it comes into nobody's variables.
-guest_reads() { guest_says "$instance" "read $1 $2 32" | head -c 32 | cmp -s - "$mark"; }
-offset_in() { grep -abo -F -f "$mark" "$1" | head -1 | cut -d: -f1; }
-gone() { [ -z "$(find "$drives" -type f)" ]; }
 
 begin_keys
 has_doubles || { echo "skipped: what a guest reads is asked of the doubles"; exit 0; }
-mkdir "$memory/files"
-{ printf marked-it-; head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' | head -c 22; } >"$mark"
-cp "$mark" "$memory/files/token"
-echo "verbose=yes" >"$memory/settings"
-secrets=$(mvm drive pack "$memory/files" --out "$memory/secrets")
-config=$(mvm drive pack "$memory/settings" --out "$memory/config")
+check "drives are in memory alone" test "$(findmnt -no FSTYPE $drives)" = ramfs
+check "nobody but the storage worker has the directory" test "$(stat -c '%U %a' $drives)" = "mvm-storage 700"
+take_inventory "$scratch/before"
 
-wanted_drives 1 0
-check "without its content it waits, and says for what" grep -q 'it waits for secrets' $status_file
-check "nothing runs" test -z "$(instances)"
-check "both are sealed" seal_both
-check "it runs" wait_until 60 runs acme/db 1
-instance=$(instances)
-secret_drive=$(drive_of secrets) config_drive=$(drive_of config)
-check "there is a drive each" test "$(find "$drives" -type f | sort | tr '\n' ' ')" = "$config_drive $secret_drive "
-check "in memory that is never swapped" test "$(stat -f -c %T "$drives")" = ramfs
-uid=$(stat -c %u "$secret_drive")
-check "its microVM's user has it" test "$uid" = "$(stat -c %u "/proc/$(pgrep -x firecracker)")"
-check "who may read it, and the storage worker wipe it" test "$(stat -c '%a %G' "$secret_drive")" = "460 mvm-storage"
-for user in mvm mvm-net mvm-snapshot mvm-hostd nobody; do
-    check "$user does not read it" eval "! setpriv --reuid=$user --regid=$user --clear-groups cat '$secret_drive' 2>/dev/null" 2>/dev/null
+new_content secrets token
+new_content config settings
+must_wait=yes wanted_drives 1 0
+check "it runs" wait_until 60 runs acme/web 1
+first=$(web)
+check "its secrets are what was signed" carries "$first" secrets "$digest_of_secrets"
+check "and so is its config" carries "$first" config "$digest_of_config"
+check "the drive is a file system with the secret in it" holds "$first" secrets token
+check "and that of the config" holds "$first" config settings
+check "the guest reads its secret" reads "$first" secrets token
+check "the guest reads its config" reads "$first" config settings
+check "it can write to neither" eval 'for kind in secrets config; do [[ "$(guest_says "$first" "write $kind 0 changed")" == "not written"* ]] || exit 1; done'
+
+# Who reads it.
+secret=$(file_of "$first" secrets)
+uid=$(stat -c %u "$secret")
+vmm=$(pgrep -u "$uid" | head -1)
+check "it is its microVM's, to be read" test "$(stat -c %a "$secret") $((uid >= 1000000))" = "460 1"
+as() { setpriv --reuid="$1" --regid="$1" --clear-groups --bounding-set=-all --inh-caps=-all "${@:2}"; }
+check "control: the storage worker's user reads it" as mvm-storage head -c 1 "$secret"
+check "control: root sees it in the jail" test -s "/proc/$vmm/root/secrets"
+for user in mvm mvm-hostd mvm-gate mvm-net mvm-snapshot mvm-pages mvm-guest nobody $((uid + 1)) "$uid"; do
+    check "$user does not, where it lies" eval "! as $user head -c 1 $secret"
 done
-check "e2fsck finds nothing wrong with either" eval 'cp "$config_drive" "$memory/look" && e2fsck -fn "$memory/look" >/dev/null && cp "$secret_drive" "$memory/look" && e2fsck -fn "$memory/look" >/dev/null'
-check "the file is there, and what it says" eval 'debugfs -R "cat /token" "$memory/look" 2>/dev/null | cmp -s - "$mark"'
-at=$(offset_in "$secret_drive")
-check "the guest reads it" guest_reads secrets "$at"
-check "and can write neither" eval '[[ $(guest_says "$instance" "write secrets 4096 x") == "not written"* ]] && [[ $(guest_says "$instance" "write config 4096 x") == "not written"* ]]'
-rm -f "$memory/look"
-check "it is in no process" nowhere
-check "and on no disk" on_no_disk
+for user in mvm mvm-hostd mvm-storage mvm-gate mvm-net mvm-snapshot mvm-pages mvm-guest nobody $((uid + 1)); do
+    check "$user does not, by the jail" eval "! as $user head -c 1 /proc/$vmm/root/secrets"
+done
+check "no mount of it is in the host's namespace" eval '! grep -q "/root/secrets" /proc/self/mountinfo'
 
-pid=$(pgrep -x firecracker)
-systemctl restart mvm-hostd
-wait_until 60 hostd_answers || give_up "hostd does not answer after a restart"
-check "after a restart of hostd the microVM is the same" test "$(pgrep -x firecracker)" = "$pid"
-check "and reads it" guest_reads secrets "$at"
+# Where it is besides.
+check "it is in no process, environment or command line, but at most in the VMM that read it" eval 'hunt "$memory/secrets/token"; grep -q processes "$scratch/hunted" && ! grep -v " firecracker mem \|processes$" "$scratch/hunted"'
+check "control: the search of files finds it" eval 'cp "$memory/secrets/token" /var/tmp/control && ! on_no_disk "$memory/secrets/token" >/dev/null && rm /var/tmp/control'
+check "it is in no journal, no log, no file and on no disk" on_no_disk "$memory/secrets/token"
+
+systemctl kill -s KILL mvm-hostd
+inode=$(stat -c %i "$secret")
+wait_until 60 hostd_answers || give_up "hostd does not answer after it was killed"
+check "hostd killed and back has the same drive" test "$(stat -c %i "$secret")" = "$inode"
+check "and the same microVM" test "$(web)" = "$first"
+check "whose guest reads it" reads "$first" secrets token
+
+cp "$memory/secrets/token" "$memory/old"
+new_content secrets token
+wanted_drives 1 0
+carries_new() { [ -n "$(web)" ] && runs acme/web 1 && carries "$(web)" secrets "$digest_of_secrets"; }
+check "a new secret comes with the next projection" wait_until 90 carries_new
+second=$(web)
+check "the guest reads the new one" reads "$second" secrets token
+check "the old one is in no drive" eval '! grep -rqF -f "$memory/old" $drives'
+check "and in no process" nowhere "$memory/old"
 
 wanted_drives 0 1
-seal_key acme 1 >/dev/null
-check "it falls asleep" wait_until 90 eval 'mvm state | grep -q "^snapshot $instance "'
-check "and its drives are gone" gone
-check "it is in no process" nowhere
-check "and on no disk" on_no_disk
+check "it sleeps" wait_until 120 eval '[ "$(sleepers | grep -c ^acme/web/)" = 1 ]'
+check "and its secrets are gone" wait_until 10 eval '! ls $drives | grep -q secrets'
+check "from every process" nowhere "$memory/secrets/token"
+check "and they are on no disk" on_no_disk "$memory/secrets/token"
 wanted_drives 1 0
-seal_key acme 1 >/dev/null
-sleep 1
-check "without its content it does not wake" test -z "$(instances)"
-check "both are sealed" seal_both
-check "it wakes" wait_until 90 runs acme/db 1
-check "and reads the drive that was made anew" wait_until 30 guest_reads secrets "$at"
-
-# Another content: a rolling change, one instance at a time.
-echo "verbose=no" >"$memory/settings"
-rm -f "$memory/config"
-config=$(mvm drive pack "$memory/settings" --out "$memory/config")
-wanted_drives 1 0
-seal_both >/dev/null
+check "it wakes" wait_until 120 runs acme/web 1
+check "the same" test "$(web)" = "$second"
+check "with its secret" reads "$second" secrets token
+check "and its config" reads "$second" config settings
 
 wanted_nothing "$scratch/nothing.projection"
 drive "$scratch/nothing.projection"
-check "with the microVM its drives go" wait_until 10 gone
-check "it is in no process" nowhere
-check "and on no disk" on_no_disk
+check "no drive is left" wait_until 30 drives_are 0
+check "nor is the secret in a process" nowhere "$memory/secrets/token"
+check "nor on a disk" on_no_disk "$memory/secrets/token"
 check "the audit log is sound" mvm audit verify
+rm -f $sealed/*
+same_inventory "the host is as it was"
 exit $((failures > 0))

@@ -10,24 +10,8 @@ begin_keys
 mark=$(key_file acme 1)  # the name of the file
 { printf marked-key-; head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' | head -c 21; } >"$mark"
 check "the key is 32 bytes" test "$(stat -c %s "$mark")" = 32
-hunt() { "$here/key_hunt" "$@" >"$scratch/hunted"; }
-nowhere() { hunt "$mark" && grep -q processes "$scratch/hunted" || { cat "$scratch/hunted"; return 1; }; }
-# only_in COMM: it is there and nowhere else.
-only_in() { grep -q " $1 mem " "$scratch/hunted" && ! grep -v "^[0-9]* $1 \|processes$" "$scratch/hunted"; }
-# In files that anyone wrote on the way, and on the disk below the volumes: as it is, in hex and in base64.
-on_no_disk() {
-    local form
-    for form in cat 'od -An -v -tx1' 'base64 -w0'; do
-        $form "$mark" | tr -d ' \n' | head -c 40 >"$memory/form"
-        journalctl --no-pager -o export | grep -qaF -f "$memory/form" && { echo "in the journal: $form"; return 1; }
-        grep -rlaF -D skip -f "$memory/form" /var/lib/mvm /var/lib/mvm-agentd /var/log /var/lib/systemd /var/tmp /tmp /etc /run/mvm /run/mvm-agentd /run/log && { echo "in a file: $form"; return 1; }
-        sync
-        grep -qaF -f "$memory/form" "$disk" && { echo "below the volumes: $form"; return 1; }
-    done
-    return 0
-}
 
-check "before it is sealed, it is in no process" nowhere
+check "before it is sealed, it is in no process" nowhere "$mark"
 KEY_FILE=$mark bash -c 'KEY=$(cat "$KEY_FILE") exec sleep 60' &
 in_the_open=$!
 wait_until 10 grep -qx sleep /proc/$in_the_open/comm
@@ -36,11 +20,11 @@ check "control: the hunt finds it in an environment" grep -q "^$in_the_open slee
 check "control: and in memory" grep -q "^$in_the_open sleep mem raw" "$scratch/hunted"
 kill $in_the_open
 wait $in_the_open 2>/dev/null
-check "control: the search of files finds it" eval 'cp "$mark" /var/tmp/control && ! on_no_disk >/dev/null && rm /var/tmp/control'
+check "control: the search of files finds it" eval 'cp "$mark" /var/tmp/control && ! on_no_disk "$mark" >/dev/null && rm /var/tmp/control'
 
 wanted_mixed "$scratch/mixed.projection" 1 1
 drive "$scratch/mixed.projection"
-check "while agentd waits for it, it is in no process" nowhere
+check "while agentd waits for it, it is in no process" nowhere "$mark"
 
 # Who seals holds it, for as long as its standard input has no end.
 mkfifo "$memory/slow"
@@ -64,7 +48,7 @@ tail -c 64 "$sealed/key.acme.1.$generation.sealed" >"$memory/envelope"
 in_agentd() { hunt "$memory/envelope"; grep -q ' mvm-agentd mem raw' "$scratch/hunted"; }
 check "hostd has the plan" wait_until 30 eval '[ "$(audit_lines "submit .*accepted")" -gt "$accepted" ]'
 check "control: agentd has the envelope in its memory" in_agentd
-check "and then there is the key in no process" nowhere
+check "and then there is the key in no process" nowhere "$mark"
 
 # The first moment at which the worker has it.
 "$here/key_hunt" "$mark" --at "$storage" >"$scratch/hunted" &
@@ -73,12 +57,12 @@ kill -CONT "$storage"
 wait $hunter
 check "while it is opened, it is in the storage worker and in nothing else" only_in mvm-storage
 check "the volume is open and the microVM runs" wait_until 60 runs acme/db 1
-check "and then it is in no process" nowhere
+check "and then it is in no process" nowhere "$mark"
 
 systemctl restart mvm-agentd
-check "nor after a restart of agentd" nowhere
+check "nor after a restart of agentd" nowhere "$mark"
 wanted_nothing "$scratch/nothing.projection"
 drive "$scratch/nothing.projection"
-check "nor when all is gone" nowhere
-check "it is in no journal, no log, no file of mvm's and not below the volumes" on_no_disk
+check "nor when all is gone" nowhere "$mark"
+check "it is in no journal, no log, no file of mvm's and not below the volumes" on_no_disk "$mark"
 exit $((failures > 0))

@@ -57,3 +57,21 @@ begin_keys() {
     wanted_nothing "$scratch/nothing.projection"
     drive "$scratch/nothing.projection"
 }
+
+hunt() { "$here/key_hunt" "$@" >"$scratch/hunted"; }
+# nowhere MARK: in no process, environment or command line.
+nowhere() { hunt "$1" && grep -q processes "$scratch/hunted" || { cat "$scratch/hunted"; return 1; }; }
+# only_in COMM: what was hunted is there and nowhere else.
+only_in() { grep -q " $1 mem " "$scratch/hunted" && ! grep -v "^[0-9]* $1 \|processes$" "$scratch/hunted"; }
+# on_no_disk MARK: in files that anyone wrote on the way, and on the disk below the volumes: as it is, in hex and in base64. $memory and drives, which are none, are not looked into.
+on_no_disk() {
+    local form
+    for form in cat 'od -An -v -tx1' 'base64 -w0'; do
+        $form "$1" | tr -d ' \n' | head -c 40 >"$memory/form"
+        journalctl --no-pager -o export | grep -qaF -f "$memory/form" && { echo "in the journal: $form"; return 1; }
+        grep -rlaF -D skip --exclude-dir=drives -f "$memory/form" /var/lib/mvm /var/lib/mvm-agentd /var/log /var/lib/systemd /var/tmp /tmp /etc /run/mvm /run/mvm-agentd /run/log && { echo "in a file: $form"; return 1; }
+        sync
+        grep -qaF -f "$memory/form" "$disk" && { echo "below the volumes: $form"; return 1; }
+    done
+    return 0
+}
