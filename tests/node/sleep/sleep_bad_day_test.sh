@@ -96,6 +96,7 @@ plan=$!
 wait_until 30 pgrep -x mvm-pages || failed "there is no page server"
 pkill -KILL -x mvm-pages
 wait $plan
+check "its microVM is ended with it, or had all of its memory" wait_until 20 eval 'nothing_half && { ended || remembers "$instance"; }'
 check "it is there once at most" test "$( (instances; sleepers) | wc -l)" -le 1
 check "it comes back" back
 check "its drive is what it was" sounds
