@@ -8,7 +8,6 @@
 #include <iostream>
 #include <list>
 #include <memory>
-#include <set>
 
 #include "base/digest.h"
 #include "cli/commands.h"

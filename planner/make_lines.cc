@@ -63,7 +63,7 @@ void add_microvm(Instance& instance, const Blueprint& blueprint, Boot boot) {
   if (const Statement* snapshot = instance.line(Word::kSnapshot)) {
     jail.numbers[3] = lang::kBootSnapshot;
     jail.digests[1] = lang::snapshot_digest(*snapshot);
-    jail.numbers[5] = boot.state == lang::kWarm ? lang::kParked : boot.guest;
+    jail.numbers[5] = lang::kParked;
     instance.drop(Word::kSnapshot);
   }
   instance.set(jail);

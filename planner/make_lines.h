@@ -19,11 +19,10 @@ struct Blueprint {
 struct Boot {
   std::uint64_t state = lang::kRunning;  // kRunning or kWarm
   std::uint32_t slot = 0;
-  std::uint64_t guest = lang::kAwake;  // of one that wakes: kParked where nobody tells it to go on
 };
 
 // Adds to `instance` what it lacks to have a microVM: cgroup, drives, tap, jail. Boots from its snapshot if it has one, and
-// takes the snapshot's line away (a wake consumes it).
+// takes the snapshot's line away (a wake consumes it); its guest is parked then, until it is told to go on.
 void add_microvm(Instance& instance, const Blueprint& blueprint, Boot boot);
 // Leaves what outlives a stop: volume and snapshot.
 void stop_microvm(Instance& instance);

@@ -118,9 +118,7 @@ class Round {
       note(pool_subject(subject.tenant, subject.pool), "no slot is free in the tenant's subnet or on its bridge");
       return false;
     }
-    // One that wakes, and that nobody can tell to, goes on as if it had been told.
-    const std::uint64_t guest = may_tell(subject) ? lang::kAwake : lang::kParked;
-    add_microvm(instance, blueprint, {state, slot, guest});
+    add_microvm(instance, blueprint, {state, slot});
     if (!change(instance)) return false;
     slots_[subject.tenant].insert(slot);
     ids_.insert(subject.instance.value);
@@ -132,7 +130,6 @@ class Round {
     Instance instance = fleet_.instances[subject];
     Statement jail = *instance.line(Word::kJail);
     jail.numbers[4] = state;
-    if (state == lang::kRunning && may_tell(subject)) jail.numbers[5] = lang::kAwake;
     instance.set(jail);
     if (!change(instance)) return false;
     // One that runs is parked before it sleeps; where nobody can tell it to, it goes by way of warm, and sleeps in the next round.
@@ -141,7 +138,8 @@ class Round {
     return true;
   }
 
-  // One that runs and was told last to park: its sleep failed, or hostd ended while it was being told.
+  // One that runs and was told last to park: it wakes, or its sleep failed, or hostd ended while it was being told. One that nobody may tell goes on
+  // as if it had been.
   void tell_to_go_on(const Subject& subject) {
     if (!may_tell(subject)) return;
     Instance& instance = fleet_.instances[subject];
@@ -256,7 +254,9 @@ class Round {
       const std::uint32_t slot = instance.slot();
       stop_microvm(instance);
       add_microvm(instance, blueprint, {lang::kRunning, slot});
-      if (change(instance)) --left;
+      if (!change(instance)) continue;
+      tell_to_go_on(subject);
+      --left;
     }
   }
 

@@ -16,7 +16,7 @@
 
 namespace mvm::guest_worker {
 
-inline constexpr std::size_t kMaxConnected = 64;  // that have no task yet: more than the supervisor has under way
+inline constexpr std::size_t kMaxConnected = 64;  // that have no task yet: as many as the supervisor has under way
 
 class Conversations {
  public:

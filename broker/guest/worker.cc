@@ -2,23 +2,17 @@
 
 #include <sysexits.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <vector>
 
+#include "base/poll_timeout.h"
 #include "broker/guest/conversations.h"
 #include "broker/sandbox/enter.h"
 #include "broker/worker/channel.h"
 
 namespace mvm::guest_worker {
 namespace {
-
-// Whole milliseconds; -1: nothing is due.
-int until(Clock::time_point due) {
-  if (due == Clock::time_point::max()) return -1;
-  return static_cast<int>(std::clamp<long long>(std::chrono::ceil<std::chrono::milliseconds>(due - Clock::now()).count(), 0, 60'000));
-}
 
 Status take_connections(Conversations& conversations, int link) {
   while (true) {
@@ -50,7 +44,7 @@ Status serve(int link) {
   while (true) {
     std::vector<pollfd> polled = {{wire::kChannelFd, POLLIN, 0}, {link, POLLIN, 0}};
     conversations.add_to(polled);
-    const int ready = poll(polled.data(), polled.size(), until(conversations.due()));
+    const int ready = poll(polled.data(), polled.size(), poll_timeout(conversations.due()));
     const int saved = errno;
     if (ready < 0 && saved != EINTR) return fail_errno(saved, "poll");
     if (ready < 0) continue;

@@ -6,7 +6,6 @@
 #include <array>
 #include <cerrno>
 
-
 namespace mvm::jail {
 namespace {
 

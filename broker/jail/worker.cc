@@ -6,12 +6,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
+#include "base/poll_timeout.h"
 #include "broker/beneath/beneath.h"
 #include "broker/jail/executor.h"
 #include "broker/jail/pool.h"
@@ -72,18 +72,12 @@ void take_hand_overs(Wakes& wakes) {
   die(EX_PROTOCOL, taken.error());
 }
 
-// Whole milliseconds until page servers are to be looked at, whatever they say; -1: there are none.
-int until_wakes(const Wakes::Clock::time_point& due) {
-  if (due == Wakes::Clock::time_point::max()) return -1;
-  return static_cast<int>(std::clamp<long long>(std::chrono::ceil<std::chrono::milliseconds>(due - Wakes::Clock::now()).count(), 0, 60'000));
-}
-
 [[noreturn]] void serve(Executor& executor) {
   Pool<wire::Task> pool(kThreads, kMaxWaiting, [&](const wire::Task& task) { executor.run(task, send_answer); });
   std::vector<std::uint8_t> buffer(wire::kMaxPacket);
   for (;;) {
     pollfd ready[] = {{wire::kChannelFd, POLLIN, 0}, {executor.watch().fd(), POLLIN, 0}, {executor.wakes().fd(), POLLIN, 0}, {executor.wakes().link(), POLLIN, 0}};
-    const int count = poll(ready, std::size(ready), until_wakes(executor.wakes().due()));
+    const int count = poll(ready, std::size(ready), poll_timeout(executor.wakes().due()));
     const int saved = errno;
     if (count < 0 && saved != EINTR) die(EX_OSERR, Error{Errc::kSystem, saved, "poll", {}});
     if (count < 0) continue;

@@ -14,7 +14,7 @@ inline constexpr int kLinkFd = 4;
 inline constexpr int kGuestsFd = 5;
 
 // `arguments`: CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK. Four absolute directories, reached by no symlink: the delegated cgroup, the state directory, where
-// `firecracker` and `jailer` are, and the memory file system; and PAGES, the page server, and its USER. `pages`: what that is granted. The exit code,
+// `firecracker` and `jailer` are, and the memory file system; PAGES, the page server, and its USER; and BLOCK, /sys/block. `pages`: what that is granted. The exit code,
 // and a line on stderr where it is not 0.
 [[nodiscard]] int run(const sandbox::Grants& grants, const sandbox::Grants& pages, std::span<const char* const> arguments);
 

@@ -2,7 +2,7 @@
 // A failure undoes its own subject's statements of this plan, last first, up to one that cannot be undone, and leaves the
 // rest; where what is left behind is not what the plan said, the rest is verified again before it goes on.
 // Owns nothing but its place in the plan; what it touches is in Host. An error it returns is hostd's end: what it was in
-// the middle of is for recovery. Proven by: tests/supervisor/execution_test.cc, crash_test.cc.
+// the middle of is for recovery. Proven by: tests/supervisor/execution_test.cc, sleep_steps_test.cc, crash_test.cc.
 #pragma once
 
 #include <chrono>

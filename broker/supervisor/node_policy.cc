@@ -48,8 +48,10 @@ Result<wire::Task> task_of(const Statement& statement, const HostState& state, c
     task.place.slot = lang::tap_view(*tap).slot;
     task.place.uid = static_cast<std::uint32_t>(instance_uid(policy.first_uid, policy.cidr, task.place.subnet, task.place.slot));
   }
-  for (const auto& [word, drive] : {std::pair{Word::kVolume, wire::kDataDrive}, {Word::kSecrets, wire::kSecretsDrive}, {Word::kConfig, wire::kConfigDrive}}) {
-    if (statement.word == Word::kJail && state.find(statement.subject, word) != nullptr) task.place.drives |= drive;
+  if (statement.word == Word::kJail) {
+    for (const auto& [word, drive] : {std::pair{Word::kVolume, wire::kDataDrive}, {Word::kSecrets, wire::kSecretsDrive}, {Word::kConfig, wire::kConfigDrive}}) {
+      if (state.find(statement.subject, word) != nullptr) task.place.drives |= drive;
+    }
   }
   const bool wants_tap = statement.word == Word::kTap || statement.word == Word::kJail;
   const bool wants_bridge = wants_tap || statement.word == Word::kRule;

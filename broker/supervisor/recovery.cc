@@ -87,7 +87,6 @@ Subjects fall(HostState& state, const Inventory& inventory) {
     // A snapshot that is spent is none: the microVM that was woken of it has gone, or has it no longer.
     if (is_spent(inventory, state, line)) fallen.push_back(line);
     const lang::Row& row = lang::row(line.word);
-    if (!has_executor(row.worker)) continue;
     const wire::Item* item = inventory.find(state, line);
     // What is durable stands by its record: a file system that is not mounted is no reason to forget whose data is on it.
     if (!stands(item) && !row.durable) fallen.push_back(line);
@@ -135,7 +134,7 @@ Status tell_of_strays(Host& host, const Inventory& inventory, const Subjects& re
     if (auto wrote = host.audit.append("stray " + what + ": it has no line, and is left as it is"); !wrote) return wrote;
   }
   for (const auto& [key, line] : host.state.lines()) {
-    const bool missed = lang::row(line.word).durable && has_executor(lang::row(line.word).worker) && inventory.find(host.state, line) == nullptr;
+    const bool missed = lang::row(line.word).durable && inventory.find(host.state, line) == nullptr;
     if (!missed) continue;
     if (auto wrote = host.audit.append("missing " + lang::print(line)); !wrote) return wrote;
   }

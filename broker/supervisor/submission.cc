@@ -38,7 +38,7 @@ std::string why_unsupported(const Statement& statement) {
 
 }  // namespace
 
-lang::Checked<void> has_executors(const lang::Document& plan) {
+lang::Checked<void> supports(const lang::Document& plan) {
   for (std::size_t i = 0; i < plan.statements.size(); ++i) {
     std::string why = why_unsupported(plan.statements[i]);
     if (why.empty()) continue;
@@ -73,7 +73,7 @@ Result<Admission> admit_texts(Host& host, const wire::Submit& request, const std
   const lang::Document state = host.state.document();
   auto verified = lang::verify(std::move(**plan).document(), {state, wanted, host.policy.text});
   if (!verified) return refused(std::move(verified.error()), Text::kPlan);
-  if (auto executors = has_executors(verified->plan()); !executors) return refused(std::move(executors.error()), Text::kPlan);
+  if (auto supported = supports(verified->plan()); !supported) return refused(std::move(supported.error()), Text::kPlan);
   if (auto covered = keys.cover(verified->plan(), state, key_rules(host)); !covered) return refused(std::move(covered.error()), Text::kPlan);
   return Admitted{*std::move(verified), std::move(wanted), std::move(keys)};
 }

@@ -30,8 +30,8 @@ struct Verdict {
 // An error: gate cannot be trusted any more, and hostd ends.
 [[nodiscard]] Result<Verdict> admit(Host& host, const Submitted& submitted);
 
-// The first statement that no worker of this host can run, as a refusal.
-[[nodiscard]] lang::Checked<void> has_executors(const lang::Document& plan);
+// The first statement that this host's workers do not do, as a refusal: a kind of snapshot.
+[[nodiscard]] lang::Checked<void> supports(const lang::Document& plan);
 
 // The line of the audit log.
 [[nodiscard]] std::string verdict_line(wire::Mode mode, const Verdict& verdict);

@@ -8,17 +8,14 @@
 #include <array>
 #include <filesystem>
 
+#include "tests/base/socket_pair.h"
+
 namespace mvm {
 namespace {
 
 class Descriptors : public ::testing::Test {
  protected:
-  Descriptors() {
-    int ends[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    from_ = Fd(ends[0]);
-    to_ = Fd(ends[1]);
-  }
+  Descriptors() { test::socket_pair(SOCK_SEQPACKET, from_, to_); }
   [[nodiscard]] Status send(std::span<const int> descriptors) const { return send_with_descriptors(from_.get(), kPacket, descriptors); }
   [[nodiscard]] Result<std::vector<Fd>> receive(std::size_t descriptors) { return receive_with_descriptors(to_.get(), packet_, descriptors); }
   static std::ptrdiff_t open_ones() { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}); }

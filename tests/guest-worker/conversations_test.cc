@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "tests/base/socket_pair.h"
+
 namespace mvm::guest_worker {
 namespace {
 
@@ -32,10 +34,10 @@ class GuestConversations : public ::testing::Test {
  protected:
   // The guest's end of a connection that the jail worker has given.
   Fd meet(std::uint32_t id) {
-    int pair[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    EXPECT_TRUE(all_.connected({instance(id), Fd(pair[1])}));
-    return Fd(pair[0]);
+    Fd guest, connection;
+    test::socket_pair(SOCK_STREAM | SOCK_NONBLOCK, guest, connection);
+    EXPECT_TRUE(all_.connected({instance(id), std::move(connection)}));
+    return guest;
   }
   static void say(const Fd& guest, const std::string& bytes) {
     ASSERT_EQ(send(guest.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));

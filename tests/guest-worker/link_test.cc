@@ -4,19 +4,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/base/socket_pair.h"
+
 namespace mvm::guest_worker {
 namespace {
 
 class GuestLink : public ::testing::Test {
  protected:
   GuestLink() {
-    int ends[2], stream[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream), 0);
-    from_ = Fd(ends[0]);
-    to_ = Fd(ends[1]);
-    guest_ = Fd(stream[0]);
-    connected_ = {instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{7}), Fd(stream[1])};
+    test::socket_pair(SOCK_SEQPACKET, from_, to_);
+    test::socket_pair(SOCK_STREAM, guest_, connected_.connection);
+    connected_.instance = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{7});
   }
   Fd from_, to_, guest_;
   Connected connected_;

@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "tests/base/socket_pair.h"
+
 namespace mvm::guest_worker {
 namespace {
 
@@ -21,12 +23,7 @@ using ::testing::HasSubstr;
 // The other end: Firecracker's socket, and the guest behind it, as a test plays them.
 class GuestTalk : public ::testing::Test {
  protected:
-  GuestTalk() {
-    int pair[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    guest_ = Fd(pair[0]);
-    connection_ = Fd(pair[1]);
-  }
+  GuestTalk() { test::socket_pair(SOCK_STREAM | SOCK_NONBLOCK, guest_, connection_); }
   void begin(Goal goal) {
     talk_.emplace(std::move(connection_), goal, kResume, Clock::now());
     ASSERT_TRUE(talk_->begin());
@@ -110,10 +107,7 @@ TEST_F(GuestTalk, SaysWhatTheGuestSaysOfItsFailure) {
 
 TEST_F(GuestTalk, TakesNoAnswerToAnythingElse) {
   const auto expect_malformed = [&](Goal goal, const FromGuest& message) {
-    int pair[2];
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    guest_ = Fd(pair[0]);
-    connection_ = Fd(pair[1]);
+    test::socket_pair(SOCK_STREAM | SOCK_NONBLOCK, guest_, connection_);
     begin(goal);
     greet();
     const auto ended = say(message);
@@ -137,10 +131,7 @@ TEST_F(GuestTalk, EndsWhereItIsNotTheDaemonThatSpeaks) {
 
 TEST_F(GuestTalk, EndsWhereTheGreetingIsNone) {
   for (const char* greeting : {"OK\n", "OK \n", "OK 1a\n", "NO 12\n", "OK 12345678901\n", "\n"}) {
-    int pair[2];
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    guest_ = Fd(pair[0]);
-    connection_ = Fd(pair[1]);
+    test::socket_pair(SOCK_STREAM | SOCK_NONBLOCK, guest_, connection_);
     begin(Goal::kPark);
     const auto ended = say(greeting);
     ASSERT_TRUE(ended && !*ended) << greeting;

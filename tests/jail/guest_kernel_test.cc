@@ -6,15 +6,8 @@ namespace mvm::jail {
 namespace {
 
 // The guest's daemon, by way of the microVM's vsock and the link to the guest worker, whose part the test plays with that worker's own code.
-class Guest : public SleepFixture {
+class Guest : public RunningFixture {
  protected:
-  void SetUp() override {
-    if (real()) GTEST_SKIP() << "asks the doubled guest";
-    SleepFixture::SetUp();
-    if (IsSkipped()) return;
-    const auto made = to_jail(jail_task(wire::Op::kMake));
-    ASSERT_TRUE(made.ok) << made.error.message();
-  }
   Result<Fd> meet() {
     const auto met = to_jail(telling(lang::kAwake, lang::kParked));
     if (!met.ok) return forward(met.error);

@@ -11,6 +11,7 @@
 #include "policy-lang/print.h"
 #include "seccomp/jail.grants.h"
 #include "snapshot-file/crypto.h"
+#include "tests/base/socket_pair.h"
 #include "tests/jail/jail_fixture.h"
 #include "tests/sandbox/worker_process.h"
 
@@ -35,23 +36,21 @@ class SleepFixture : public JailFixture {
 
   // The end of the link that is the jail worker's.
   Fd start_sealer() {
-    std::array<int, 2> link{};
+    Fd ours, theirs;
     EXPECT_TRUE(snapshot_file::prepare());
     fs::create_directory(state_ + "/snapshots");
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()), 0);
+    test::socket_pair(SOCK_SEQPACKET, ours, theirs);
     sealer_ = std::make_unique<snapshot::Host>(snapshot::Host{snapshot::Files(Fd(open((state_ + "/snapshots").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))),
-                                                              Fd(open(memory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), Fd(link[0]), fits_, SecretArena::make().value(),
+                                                              Fd(open(memory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), std::move(ours), fits_, SecretArena::make().value(),
                                                               [this](const wire::Task& task, std::uint32_t version) { return key_of(task, version); }});
-    return Fd(link[1]);
+    return theirs;
   }
   void start_workers() {
     const Fd link = start_sealer();
     static const test::Runnable executable(MVM_JAIL);
     const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
-    std::array<int, 2> guests{};
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, guests.data()), 0);
-    guests_ = Fd(guests[0]);
-    const Fd theirs(guests[1]);
+    Fd theirs;
+    test::socket_pair(SOCK_SEQPACKET, guests_, theirs);
     const std::array<int, 2> extra = {link.get(), theirs.get()};
     worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
   }
@@ -177,6 +176,18 @@ class SleepFixture : public JailFixture {
   sandbox::Worker worker_;
   Fd guests_;  // the guest worker's end
   Digest newest_;
+};
+
+// With a microVM of the doubles that runs.
+class RunningFixture : public SleepFixture {
+ protected:
+  void SetUp() override {
+    if (real()) GTEST_SKIP() << "asks the doubled guest";
+    SleepFixture::SetUp();
+    if (IsSkipped()) return;
+    const auto made = to_jail(jail_task(wire::Op::kMake));
+    ASSERT_TRUE(made.ok) << made.error.message();
+  }
 };
 
 }  // namespace mvm::jail

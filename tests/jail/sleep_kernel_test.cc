@@ -9,16 +9,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class Sleep : public SleepFixture {
- protected:
-  void SetUp() override {
-    if (real()) GTEST_SKIP() << "asks the doubled guest";
-    SleepFixture::SetUp();
-    if (IsSkipped()) return;
-    const auto made = to_jail(jail_task(wire::Op::kMake));
-    ASSERT_TRUE(made.ok) << made.error.message();
-  }
-};
+using Sleep = RunningFixture;
 
 TEST_F(Sleep, AndWakeBringBackEveryByte) {
   for (std::uint32_t seq = 1; seq <= 3; ++seq) {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "seccomp/jail.grants.h"
+#include "tests/base/socket_pair.h"
 #include "tests/jail/jail_fixture.h"
 #include "tests/sandbox/worker_process.h"
 
@@ -29,14 +30,9 @@ class JailWorker : public JailFixture {
   void start() {
     static const test::Runnable executable(MVM_JAIL);
     const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
-    std::array<int, 2> link{};
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link.data()), 0);
-    link_ = Fd(link[0]);
-    const Fd theirs(link[1]);
-    std::array<int, 2> guests{};
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, guests.data()), 0);
-    guests_ = Fd(guests[0]);
-    const Fd to_guests(guests[1]);
+    Fd theirs, to_guests;
+    test::socket_pair(SOCK_SEQPACKET, link_, theirs);
+    test::socket_pair(SOCK_SEQPACKET, guests_, to_guests);
     const std::array<int, 2> extra = {theirs.get(), to_guests.get()};
     worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
   }

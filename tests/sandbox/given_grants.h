@@ -15,9 +15,14 @@
 
 namespace mvm::test {
 
-inline seccomp::Compiled given_grants(const char* process) {
-  const Fd given(sandbox::kFirstExtraFd);
-  return {process, seccomp::read_policy("/proc/self/fd/" + std::to_string(given.get()))};
+// `extra`: how many descriptors the supervisor would give the worker. They came behind the policy, and are moved to where they would be.
+inline seccomp::Compiled given_grants(const char* process, int extra = 0) {
+  seccomp::Compiled grants(process, seccomp::read_policy("/proc/self/fd/" + std::to_string(sandbox::kFirstExtraFd)));
+  for (int fd = sandbox::kFirstExtraFd; fd < sandbox::kFirstExtraFd + extra; ++fd) {
+    if (dup2(fd + 1, fd) < 0) std::abort();
+  }
+  close(sandbox::kFirstExtraFd + extra);
+  return grants;
 }
 
 inline Fd to_give(const std::vector<seccomp::Line>& lines) {

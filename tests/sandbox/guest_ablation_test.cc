@@ -3,11 +3,10 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
-#include <array>
-
 #include "broker/guest/link.h"
 #include "broker/guest/worker.h"
 #include "guest/wire.h"
+#include "tests/base/socket_pair.h"
 #include "tests/sandbox/ablation.h"
 #include "tests/sandbox/ask.h"
 
@@ -18,19 +17,13 @@ using wire::Op;
 
 Subject instance(std::uint32_t id) { return instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{id}); }
 
-std::array<Fd, 2> pair_of(int type) {
-  int ends[2];
-  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
-  return {Fd(ends[0]), Fd(ends[1])};
-}
-
 // The worker, the jail worker's end of its link, and the guests, which a test plays.
 class GuestHost {
  public:
   explicit GuestHost(const std::vector<seccomp::Line>& lines) {
     static const test::Runnable executable(MVM_GUEST_UNDER_TEST);
-    auto [ours, theirs] = pair_of(SOCK_SEQPACKET);
-    link_ = std::move(ours);
+    Fd theirs;
+    test::socket_pair(SOCK_SEQPACKET, link_, theirs);
     worker_ = test::start_with(executable, "guest", lines, sandbox::Channel::kSeqpacket, {theirs.get()});
   }
   ~GuestHost() {
@@ -38,7 +31,8 @@ class GuestHost {
   }
   // Told something; the guest's end.
   Fd tell(std::uint32_t id, std::uint64_t to) const {
-    auto [guest, connection] = pair_of(SOCK_STREAM);
+    Fd guest, connection;
+    test::socket_pair(SOCK_STREAM, guest, connection);
     fcntl(connection.get(), F_SETFL, O_NONBLOCK);
     if (!guest_worker::send_connected(link_.get(), {instance(id), std::move(connection)})) return Fd();
     const timeval patience{5, 0};
@@ -52,7 +46,7 @@ class GuestHost {
     task.statement.numbers = {to == lang::kParked ? lang::kAwake : lang::kParked, to};
     const auto packet = wire::encode(task);
     if (send(worker_.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return Fd();
-    return std::move(guest);
+    return guest;
   }
   [[nodiscard]] const sandbox::Worker& worker() const { return worker_; }
   int end() {

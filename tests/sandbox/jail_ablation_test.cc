@@ -8,6 +8,7 @@
 
 #include "broker/guest/link.h"
 #include "schemas/worker.h"
+#include "tests/base/socket_pair.h"
 #include "tests/jail/sleep_fixture.h"
 #include "tests/sandbox/ablation.h"
 #include "tests/sandbox/ask.h"
@@ -39,10 +40,8 @@ class Host : public SleepFixture {
   [[nodiscard]] sandbox::Worker start(const std::vector<seccomp::Line>& lines, const std::string& binaries = firecracker_dir()) {
     static const test::Runnable executable(MVM_JAIL_UNDER_TEST);
     const Fd link = start_sealer();
-    int guests[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, guests) != 0) std::abort();
-    guests_ = Fd(guests[0]);
-    const Fd theirs(guests[1]);
+    Fd theirs;
+    test::socket_pair(SOCK_SEQPACKET, guests_, theirs);
     return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get(), theirs.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path()});
   }
 

@@ -6,11 +6,6 @@
 #include "tests/sandbox/given_grants.h"
 
 int main(int argc, char** argv) {
-  const auto grants = mvm::test::given_grants("jail");
-  // The policy came first, before what the supervisor gives it.
-  for (const int fd : {mvm::jail::kLinkFd, mvm::jail::kGuestsFd}) {
-    if (dup2(fd + 1, fd) < 0) return 1;
-  }
-  close(mvm::jail::kGuestsFd + 1);
+  const auto grants = mvm::test::given_grants("jail", 2);
   return mvm::jail::run(grants.grants(), mvm::grants::kPages, std::span(argv, argc).subspan(1));
 }

@@ -11,6 +11,7 @@
 #include "broker/snapshot/hand_over.h"
 #include "broker/snapshot/worker.h"
 #include "policy-lang/print.h"
+#include "tests/base/socket_pair.h"
 #include "tests/sandbox/ablation.h"
 #include "tests/sandbox/ask.h"
 
@@ -33,10 +34,7 @@ class SnapshotHost {
     if (chown((state_ + "/snapshots").c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
     for (const std::string& path : {state_, memory_}) fs::permissions(path, fs::perms(0711));
     fs::permissions(state_ + "/snapshots", fs::perms(0700));
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
-    link_ = Fd(ends[0]);
-    theirs_ = Fd(ends[1]);
+    test::socket_pair(SOCK_SEQPACKET, link_, theirs_);
   }
   ~SnapshotHost() {
     fs::remove_all(state_);

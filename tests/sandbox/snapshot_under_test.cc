@@ -20,11 +20,6 @@ mvm::Result<mvm::snapshot::KeyOf> known_keys(const mvm::SecretArena& arena) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto grants = mvm::test::given_grants("snapshot");
-  // The policy came first, before what the supervisor gives it.
-  for (const int fd : {mvm::snapshot::kSessionFd, mvm::snapshot::kLinkFd}) {
-    if (dup2(fd + 1, fd) < 0) return 1;
-  }
-  close(mvm::snapshot::kLinkFd + 1);
+  const auto grants = mvm::test::given_grants("snapshot", 2);
   std::_Exit(mvm::snapshot::run(grants.grants(), {argv + 1, static_cast<std::size_t>(argc - 1)}, known_keys));
 }

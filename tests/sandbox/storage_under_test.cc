@@ -10,12 +10,7 @@
 #include "tests/storage/fixed_keys.h"
 
 int main(int argc, char** argv) {
-  const auto grants = mvm::test::given_grants("storage");
-  // The policy came first, before what the supervisor gives it.
-  for (const int fd : {mvm::storage::kDeviceMapperFd, mvm::storage::kLoopControlFd}) {
-    if (dup2(fd + 1, fd) < 0) return 1;
-  }
-  close(mvm::storage::kLoopControlFd + 1);
+  const auto grants = mvm::test::given_grants("storage", 2);
   // Nobody takes the session here.
   std::array<int, 2> session{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, session.data()) != 0) return 1;

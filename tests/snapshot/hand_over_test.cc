@@ -7,17 +7,14 @@
 
 #include <array>
 
+#include "tests/base/socket_pair.h"
+
 namespace mvm::snapshot {
 namespace {
 
 class Link : public testing::Test {
  protected:
-  Link() {
-    int ends[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    from = Fd(ends[0]);
-    to = Fd(ends[1]);
-  }
+  Link() { test::socket_pair(SOCK_SEQPACKET, from, to); }
   static Fd null() { return Fd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
   static HandOver some() {
     return {instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1}), sha256("a line"), sha256("a version"), null(), null(), null(), null()};

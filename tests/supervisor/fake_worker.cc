@@ -140,10 +140,22 @@ Status move(const wire::Task& task) {
   return {};
 }
 
+const char* name_of(wire::Op op) {
+  switch (op) {
+    case wire::Op::kOpenImage: return "open";
+    case wire::Op::kDump: return "dump";
+    case wire::Op::kClear: return "clear";
+    case wire::Op::kHandOver: return "hand-over";
+    case wire::Op::kSpend: return "spend";
+    case wire::Op::kConnect: return "connect";
+    default: return "release";
+  }
+}
+
 // The steps of sleep and wake that are not a worker's own word: their order is what a plan's statements cannot break.
 Status step(const wire::Task& task) {
   const std::string subject = dotted(task.statement.subject), dumped = "dumped." + subject, handed = "handed." + subject, loaded = "loaded." + subject;
-  const std::string op = task.op == wire::Op::kOpenImage ? "open" : task.op == wire::Op::kDump ? "dump" : task.op == wire::Op::kClear ? "clear" : task.op == wire::Op::kHandOver ? "hand-over" : task.op == wire::Op::kSpend ? "spend" : task.op == wire::Op::kConnect ? "connect" : "release";
+  const std::string op = name_of(task.op);
   if (exists("die-at-" + op)) _exit(9);
   if (exists("fail-at-" + op)) return fail(Errc::kSystem, op, subject);
   switch (task.op) {

@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "tests/base/socket_pair.h"
 #include "tests/supervisor/scene.h"
 
 namespace mvm::supervisor {
@@ -15,12 +16,7 @@ using lang::Worker;
 using lang::Word;
 
 struct Pair {
-  Pair() {
-    int fds[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
-    ours = Fd(fds[0]);
-    theirs = Fd(fds[1]);
-  }
+  Pair() { test::socket_pair(SOCK_SEQPACKET, ours, theirs); }
   void say(const wire::Answer& answer) { say(wire::encode(answer)); }
   void say(const std::vector<std::uint8_t>& bytes) {
     EXPECT_EQ(send(theirs.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
@@ -56,6 +52,14 @@ TEST_F(SomeWorkers, AreGivenANumberForEachTask) {
   EXPECT_EQ(workers.send(Worker::kSnapshot, {}).value(), 4u);
   EXPECT_EQ(workers.send(Worker::kGuest, {}).value(), 5u);
   EXPECT_EQ(workers.send(Worker::kNone, {}).error().code, Errc::kUnsupported);
+}
+
+TEST(Executors, AreThereForEachPrimitive) {
+  for (const lang::Row& row : lang::table()) {
+    if (row.worker != Worker::kNone) {
+      EXPECT_TRUE(has_executor(row.worker)) << row.name;
+    }
+  }
 }
 
 // More than the channel holds: none is lost, none comes twice, and hostd does not wait.
