@@ -9,7 +9,6 @@
 
 #include "broker/beneath/beneath.h"
 #include "broker/sandbox/enter.h"
-#include "broker/worker/alone.h"
 #include "broker/worker/channel.h"
 #include "snapshot-file/crypto.h"
 
@@ -43,8 +42,6 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   auto snapshots = open_absolute(std::string(arguments[0]) + "/snapshots", O_RDONLY | O_DIRECTORY);
   auto memory = open_absolute(arguments[1], O_PATH | O_DIRECTORY);  // it may look into it by names that it knows
   if (!snapshots || !memory) return report(!snapshots ? snapshots.error() : memory.error());
-  // One whose hostd was killed still ends what it does; until it has, another must neither look nor touch.
-  if (auto alone = worker::be_alone(snapshots->get(), "snapshots"); !alone) return report(alone.error());
   auto arena = SecretArena::make();
   if (!arena) return report(arena.error());
   auto key_of = make_key_of(*arena);

@@ -12,7 +12,6 @@
 #include "broker/sandbox/enter.h"
 #include "broker/sandbox/landlock.h"
 #include "broker/storage/executor.h"
-#include "broker/worker/alone.h"
 #include "broker/worker/channel.h"
 
 namespace mvm::storage {
@@ -43,7 +42,6 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   auto drives = Drives::make(*std::move(in_memory));
   if (!drives) return report(drives.error());
   (void)umask(07);  // modes are said where files are made; a drive's has its group
-  if (auto alone = worker::be_alone(volumes->get(), "volumes"); !alone) return report(alone.error());
   auto arena = SecretArena::make();
   if (!arena) return report(arena.error());
   // Before libcryptsetup's first allocation of OpenSSL's: its keys are to be in locked memory as well.

@@ -41,7 +41,8 @@ struct Started {
   Workers workers;
 };
 
-Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel channel, std::span<const int> joints) {
+// `others` are behind the devices in what it is given.
+Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel channel, std::span<const int> others) {
   const Fd executable(open(setup.executable.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   const int saved = errno;
   if (!executable.valid()) return fail_errno(saved, "open", setup.executable);
@@ -59,7 +60,7 @@ Result<sandbox::Worker> start_worker(const WorkerSetup& setup, sandbox::Channel 
     if (!devices.back().valid()) return fail_errno(device_errno, "open", path);
     extra.push_back(devices.back().get());
   }
-  extra.insert(extra.end(), joints.begin(), joints.end());
+  extra.insert(extra.end(), others.begin(), others.end());
   return sandbox::spawn({.executable = executable.get(), .grants = setup.grants, .user = *user, .channel = channel,
                          .extra = extra, .arguments = setup.arguments});
 }
@@ -79,7 +80,7 @@ Result<EachWorker<std::vector<Fd>>> make_joints(const std::vector<Joint>& joints
   return ends;
 }
 
-Result<Started> start_workers(const Setup& setup) {
+Result<Started> start_workers(const Setup& setup, const Fd& lock) {
   auto gate = start_worker(setup.gate, sandbox::Channel::kStream, {});
   if (!gate) return forward(gate.error());
   const auto joints = make_joints(setup.joints);
@@ -88,6 +89,7 @@ Result<Started> start_workers(const Setup& setup) {
   for (std::size_t i = 0; i < kExecutors.size(); ++i) {
     std::vector<int> own;
     for (const Fd& fd : (*joints)[i]) own.push_back(fd.get());
+    own.push_back(lock.get());  // not used there: only held
     auto worker = start_worker(setup.workers[i], sandbox::Channel::kSeqpacket, own);
     if (!worker) return forward(worker.error());
     lives[i] = std::move(worker->pidfd);
@@ -161,7 +163,7 @@ int main(int argc, char** argv) {
   auto identity = must("read its identity", Identity::read(where.credentials));
   if (!identity) std::fprintf(stderr, "mvm-hostd: there is no credential %s: no key can be sealed to this node\n", kIdentityName);
   must("hide its credentials", hide_credentials(where.credentials));
-  Started started = must("start its workers", start_workers(where));
+  Started started = must("start its workers", start_workers(where, opened.workers_lock));
   must("drop its privileges", mvm::sandbox::become(where.grants, opened.self));
   must("lock itself up", lock_up(where, opened));
   Host host = must("recover", recover_host(opened, std::move(started), std::move(identity)));

@@ -77,15 +77,26 @@ Result<std::string> read_policy(const std::string& path) {
   return text;
 }
 
-Result<Fd> take_lock(const Fd& state) {
-  auto fd = open_file(state, "lock", O_RDWR | O_CREAT);
+// kBusy where somebody else has it.
+Result<Fd> take_lock(const Fd& state, const char* name, const char* tried) {
+  auto fd = open_file(state, name, O_RDONLY | O_CREAT);
   if (!fd) return fd;
   if (flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
     const int saved = errno;
-    if (saved == EWOULDBLOCK) return fail(Errc::kBusy, "be the only hostd of this state directory");
-    return system_error(saved, "lock", "lock");
+    return saved == EWOULDBLOCK ? fail(Errc::kBusy, tried) : system_error(saved, "lock", name);
   }
   return fd;
+}
+
+// Workers whose hostd was killed die with it, but a system call that one is in goes to its end first: until then, nobody else may look or touch.
+Result<Fd> await_workers(const Fd& state) {
+  constexpr int kTries = 500;
+  constexpr useconds_t kPause = 20'000;
+  for (int i = 0;; ++i) {
+    auto lock = take_lock(state, kWorkersLock, "start workers: one of a hostd before this does not end");
+    if (lock || lock.error().code != Errc::kBusy || i == kTries) return lock;
+    usleep(kPause);
+  }
 }
 
 // Made anew: one that another process has left is nobody's. /proc/self/fd, so that the name stays below the directory held.
@@ -149,9 +160,12 @@ Result<Opened> open_all(const Setup& setup) {
       if (auto made = own_directory(out.state.get(), name, {user->uid, user->gid, 0700}); !made) return forward(made.error());
     }
   }
-  auto lock = take_lock(out.state);
+  auto lock = take_lock(out.state, "lock", "be the only hostd of this state directory");
   if (!lock) return forward(lock.error());
   out.lock = *std::move(lock);
+  auto workers = await_workers(out.state);
+  if (!workers) return forward(workers.error());
+  out.workers_lock = *std::move(workers);
   auto policy = read_policy(setup.policy);
   if (!policy) return forward(policy.error());
   out.policy_text = *std::move(policy);

@@ -5,7 +5,7 @@ set(MVM_NODE_VM node)
 
 function(node_vm name)
   set(env ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} MVM_NODE=${name} ${CMAKE_SOURCE_DIR}/dev node)
-  add_test(NAME ${name}.up COMMAND ${env} up)
+  add_test(NAME ${name}.up COMMAND ${env} up --cpus 1)
   set_tests_properties(${name}.up PROPERTIES FIXTURES_SETUP ${name}_vm LABELS node TIMEOUT 600 RUN_SERIAL ON)
   add_test(NAME ${name}.down COMMAND ${env} down)
   set_tests_properties(${name}.down PROPERTIES FIXTURES_CLEANUP ${name}_vm LABELS node TIMEOUT 60)

@@ -179,26 +179,6 @@ bool all_of_storage(const std::vector<seccomp::Line>& lines) {
 
 TEST(StorageGrants, AreTogetherEnough) { ASSERT_TRUE(all_of_storage(test::policy_of("storage"))); }
 
-TEST(StorageWorker, IsAloneWithItsVolumes) {
-  const StorageHost host;
-  auto first = host.start(test::policy_of("storage")), second = host.start(test::policy_of("storage"));
-  const auto packet = wire::encode(task(Op::kInventory, {}, 0));
-  (void)send(first.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
-  (void)send(second.channel.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
-  pollfd answers[] = {{first.channel.get(), POLLIN, 0}, {second.channel.get(), POLLIN, 0}};
-  ASSERT_GT(poll(answers, 2, 30'000), 0);
-  usleep(1'000'000);
-  ASSERT_EQ(poll(answers, 2, 0), 1) << "one serves, and the other waits";
-  auto& serving = answers[0].revents != 0 ? first : second;
-  auto& waiting = answers[0].revents != 0 ? second : first;
-  ASSERT_TRUE(test::received(serving));
-  serving.channel.reset();
-  EXPECT_EQ(test::ended(serving), EX_OK);
-  EXPECT_TRUE(test::received(waiting)) << "once the first has ended";
-  waiting.channel.reset();
-  EXPECT_EQ(test::ended(waiting), EX_OK);
-}
-
 // One test and not one a grant: the policy is in the VM only when it runs.
 TEST(StorageGrants, AreEachNeeded) {
   const auto lines = test::policy_of("storage");

@@ -40,7 +40,7 @@ bool serves(const std::vector<seccomp::Line>& lines) {
   vault.start(lines);
   if (!vault.says("\"generation\": 0")) return false;
   if (!seals(vault) || !waits_for_the_vault(vault)) return false;
-  std::filesystem::remove_all(vault.sealed());
+  std::filesystem::rename(vault.sealed(), vault.sealed() + ".old");  // at once: the vault may be writing into it
   std::filesystem::create_directory(vault.sealed());
   vault.want({}, 45);
   return vault.ended() == EX_TEMPFAIL;

@@ -1,5 +1,11 @@
 // The whole of hostd: what it runs, what it refuses and why, what it does when a worker fails it.
+#include <sys/file.h>
+
+#include <atomic>
+#include <thread>
+
 #include "base/audit_chain.h"
+#include "broker/supervisor/workers.h"
 #include "tests/supervisor/hostd_process.h"
 
 namespace mvm::test {
@@ -187,6 +193,33 @@ TEST_F(Hostd, StopsWhenGateDiesThoughItHasNothingToAskIt) {
   EXPECT_TRUE(hostd.wait_gone());
   EXPECT_NE(hostd.errors().find("gate"), std::string::npos) << hostd.errors();
   EXPECT_TRUE(hostd.start()) << hostd.errors();
+}
+
+// A worker that was killed with its hostd may be in a system call for a while yet.
+TEST_F(Hostd, StartsNoWorkersBesideThoseOfOneBefore) {
+  hostd.kill_it();
+  const Fd left(open((hostd.prefix() + "/state/workers.lock").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(flock(left.get(), LOCK_EX), 0);
+  std::atomic<bool> let_go = false;
+  std::thread worker([&] {
+    usleep(500'000);
+    let_go = true;
+    flock(left.get(), LOCK_UN);
+  });
+  EXPECT_TRUE(hostd.start()) << hostd.errors();
+  EXPECT_TRUE(let_go);
+  worker.join();
+}
+
+TEST_F(Hostd, HasEachWorkerHoldThatLockForAsLongAsItLives) {
+  const std::filesystem::path lock = hostd.prefix() + "/state/workers.lock";
+  std::ifstream children("/proc/" + std::to_string(hostd.pid()) + "/task/" + std::to_string(hostd.pid()) + "/children");
+  std::size_t holding = 0;
+  for (pid_t child = 0; children >> child;) {
+    const std::filesystem::directory_iterator files("/proc/" + std::to_string(child) + "/fd");
+    holding += std::ranges::any_of(files, [&](const auto& file) { return std::filesystem::read_symlink(file) == lock; }) ? 1 : 0;
+  }
+  EXPECT_EQ(holding, supervisor::kExecutors.size());
 }
 
 TEST_F(Hostd, AnswersBusyWhileAPlanRunsAndStillSaysItsState) {

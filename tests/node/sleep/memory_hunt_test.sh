@@ -47,9 +47,7 @@ truncate -s 64M "$swap"
 losetup /dev/loop8 "$swap"
 mkswap /dev/loop8 >/dev/null
 swapon /dev/loop8
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/nothing.projection"
-reach "$scratch/nothing.projection" || give_up "what stood before is not removed"
+start_empty
 come_to 1 0 0 || give_up "one does not run"
 instance=$(instances)
 check "its guest writes" test "$(guest_says "$instance" "dirty 300")" = written

@@ -30,9 +30,7 @@ fill() { dd if=/dev/zero of="$1/filler" bs=1M count="${2:-100000}" 2>/dev/null; 
 back() { come_to 1 0 0 && [ "$(instances)" = "$instance" ]; }
 
 begin_sleep 192
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/nothing.projection"
-reach "$scratch/nothing.projection" || give_up "what stood before is not removed"
+start_empty
 come_to 1 0 0 || give_up "one does not run"
 instance=$(instances)
 

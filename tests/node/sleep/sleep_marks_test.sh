@@ -50,9 +50,7 @@ kill_at() {
 }
 
 begin_sleep 512
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/nothing.projection"
-reach "$scratch/nothing.projection" || give_up "what stood before is not removed"
+start_empty
 stop_hostd
 take_inventory "$scratch/before"
 start_with_identity || give_up "hostd does not start again"

@@ -48,9 +48,7 @@ fill_disk() { dd if=/dev/zero of="$volumes/filler" bs=64k 2>/dev/null; dd if=/de
 header() { dd if="$1" of="$2" bs=1M count=2 conv=notrunc status=none; }
 
 begin_bad_day
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/way.projection"
-reach "$scratch/way.projection" || give_up "what stood before is not removed"
+start_empty
 
 echo "== a full disk"
 fill_disk

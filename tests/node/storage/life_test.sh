@@ -7,9 +7,7 @@ export LC_ALL=C
 canary=canary-$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
 
 begin_storage
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/nothing.projection"
-reach "$scratch/nothing.projection" || give_up "what stood before is not removed"
+start_empty
 
 wanted_data "$scratch/data.projection" 1
 reach "$scratch/data.projection" || { cat "$scratch/applied" "$hostd_log"; give_up "a plan with a volume does not run"; }

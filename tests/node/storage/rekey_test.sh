@@ -12,9 +12,7 @@ opens_with() { cryptsetup open --test-passphrase --key-file "$(key_file acme "$1
 does_not_open_with() { ! opens_with "$1" 2>/dev/null; }
 
 begin_storage
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/way.projection"
-reach "$scratch/way.projection" || give_up "what stood before is not removed"
+start_empty
 wanted_data "$scratch/way.projection" 1
 reach "$scratch/way.projection" || { cat "$scratch/applied"; give_up "a plan with a volume does not run"; }
 instance=$(instances)

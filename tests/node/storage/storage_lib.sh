@@ -39,6 +39,11 @@ start_with_identity() {
     install -m 0600 "$memory/identity" "$memory/credentials/mvm-identity"
     CREDENTIALS_DIRECTORY=$memory/credentials start_hostd "$@"
 }
+# hostd runs, and nothing stands.
+start_empty() {
+    start_with_identity || give_up "hostd does not start"
+    reach_nothing || give_up "what stood before is not removed"
+}
 
 apply() { as_root_of_agent "$here/apply_sealed" "$scratch/plan" "$1" "$work/coordinator.pem" "$memory/keys" >"$scratch/applied" 2>&1; }
 # hostd answers agentd's user alone; the keys are root's, so it is root that becomes it with those files at hand.

@@ -27,9 +27,7 @@ kill_at() {
 hostd_ends() { stop_hostd || give_up "hostd does not end"; }
 
 begin_storage
-start_with_identity || give_up "hostd does not start"
-wanted_nothing "$scratch/nothing.projection"
-reach "$scratch/nothing.projection" || give_up "what stood before is not removed"
+start_empty
 hostd_ends
 take_inventory "$scratch/before"
 
