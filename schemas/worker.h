@@ -76,7 +76,7 @@ struct Place {
   // jail: what Firecracker's own limiters are set to; 0: no limit but the one built in.
   std::uint64_t pps = 0, mbps = 0;  // of its tap, each way
   std::uint64_t io = 0;             // of its cgroup: MiB/s
-  DriveSet drives = 0;           // jail: of the instance's, those that stand
+  DriveSet drives = 0;           // jail, snapshot: of the instance's, those that stand
   bool operator==(const Place&) const = default;
 };
 

@@ -40,6 +40,7 @@ Status check(const Header& header) {
   if (header.instance.kind != SubjectKind::kInstance || header.instance.tenant.empty() || header.instance.pool.empty()) return malformed("instance");
   if (header.kind != Kind::kFull && header.kind != Kind::kDiff) return malformed("kind");
   if (header.compression != Compression::kNone && header.compression != Compression::kZstd) return malformed("compression");
+  if (header.drives > kAllDrives) return malformed("drives");
   if (header.seq == 0) return malformed("seq");
   if (header.key_version == 0) return malformed("key version");
   if ((header.base == Digest{}) != (header.kind == Kind::kFull)) return malformed("base");
@@ -53,7 +54,8 @@ std::array<std::uint8_t, kHeaderBytes> encode(const Header& header) {
   put.number(kVersion);
   put.number(static_cast<std::uint8_t>(header.kind));
   put.number(static_cast<std::uint8_t>(header.compression));
-  put.number(std::uint16_t{0});
+  put.number(header.drives);
+  put.number(std::uint8_t{0});
   put.bytes(header.instance.tenant.padded());
   put.bytes(header.instance.pool.padded());
   put.number(header.instance.instance.value);
@@ -80,7 +82,8 @@ Result<Header> decode_header(std::span<const std::uint8_t> bytes) {
   Header header;
   header.kind = static_cast<Kind>(get.number<std::uint8_t>());
   header.compression = static_cast<Compression>(get.number<std::uint8_t>());
-  if (get.number<std::uint16_t>() != 0) return malformed("what is always zero");
+  header.drives = get.number<std::uint8_t>();
+  if (get.number<std::uint8_t>() != 0) return malformed("what is always zero");
   std::array<char, kMaxName> tenant{}, pool{};
   get.bytes(tenant);
   get.bytes(pool);

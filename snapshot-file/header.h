@@ -37,6 +37,9 @@ using Key = std::span<const std::uint8_t, kKeyBytes>;
 enum class Kind : std::uint8_t { kFull, kDiff };
 enum class Compression : std::uint8_t { kNone, kZstd };
 
+// The drives that the microVM had besides its root file system, as bits: data 1, secrets 2, config 4.
+inline constexpr std::uint8_t kAllDrives = 7;
+
 // What a microVM must find again to go on. Digests, so that what differs can be named and nothing need be parsed.
 struct Compatibility {
   Digest image;   // of the image's manifest, as in the jail's line
@@ -50,6 +53,7 @@ struct Header {
   Subject instance;  // of kind kInstance
   Kind kind = Kind::kFull;
   Compression compression = Compression::kZstd;
+  std::uint8_t drives = 0;        // what it had, and has to find again
   std::uint32_t seq = 0;          // which sleep it is, as in its line
   std::uint32_t key_version = 0;  // of the tenant key that wraps the data key
   Digest line;                    // of the snapshot's line in the state: what boot=snapshot: names

@@ -111,6 +111,7 @@ Status check_expected(const Header& header, const Digest& file, const Expected& 
   if (header.fits.vmm != expected.fits.vmm) return differs("version of Firecracker");
   if (header.fits.kernel != expected.fits.kernel) return differs("host kernel");
   if (header.fits.cpu != expected.fits.cpu) return differs("host CPU");
+  if (header.drives != expected.drives) return differs("set of drives");
   return {};
 }
 

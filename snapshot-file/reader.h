@@ -24,6 +24,7 @@ struct Expected {
   Digest line;  // with it kind, key, compression, slot and seq
   Digest file;  // of the newest
   Compatibility fits;
+  std::uint8_t drives = 0;  // that it would find
 };
 
 // The header as it stands, of the right form but not authentic yet: what unwrap() is given.

@@ -24,6 +24,7 @@ namespace {
 using lang::Word;
 
 constexpr std::uint64_t kMib = 1 << 20;
+static_assert(wire::kAllDrives == snapshot_file::kAllDrives);
 
 // Written by a VMM that may be hostile; whose they are now, and that they are files, is all that is believed.
 Result<Fd> open_dumped(int directory, const std::string& name, int flags) {
@@ -57,6 +58,7 @@ Result<snapshot_file::Header> header_of(const Host& host, const wire::Task& task
   snapshot_file::Header header;
   header.instance = task.statement.subject;
   header.compression = view.compression == 0 ? snapshot_file::Compression::kNone : snapshot_file::Compression::kZstd;
+  header.drives = task.place.drives;
   header.seq = view.seq;
   header.key_version = view.key_version;
   header.line = lang::snapshot_digest(line);
@@ -135,7 +137,7 @@ Status check(const Host& host, const wire::Task& task, const snapshot_file::Read
   const auto& header = reader.header();
   const lang::JailView jail = lang::jail_view(task.statement);
   const snapshot_file::Compatibility fits{jail.image, header.fits.vmm, host.fits.kernel, host.fits.cpu};  // the VMM's version is for the jail worker, who starts one
-  if (auto expected = check_expected(header, reader.digest(), {task.statement.subject, jail.boot_digest, task.asleep.file, fits}); !expected) return expected;
+  if (auto expected = check_expected(header, reader.digest(), {task.statement.subject, jail.boot_digest, task.asleep.file, fits, task.place.drives}); !expected) return expected;
   if (header.memory != jail.mem_mib * kMib) return fail(Errc::kDenied, "open a snapshot", to_string(task.statement.subject) + ": another size of memory");
   return {};
 }

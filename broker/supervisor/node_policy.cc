@@ -48,7 +48,7 @@ Result<wire::Task> task_of(const Statement& statement, const HostState& state, c
     task.place.slot = lang::tap_view(*tap).slot;
     task.place.uid = static_cast<std::uint32_t>(instance_uid(policy.first_uid, policy.cidr, task.place.subnet, task.place.slot));
   }
-  if (statement.word == Word::kJail) {
+  if (statement.word == Word::kJail || statement.word == Word::kSnapshot) {
     for (const auto& [word, drive] : {std::pair{Word::kVolume, wire::kDataDrive}, {Word::kSecrets, wire::kSecretsDrive}, {Word::kConfig, wire::kConfigDrive}}) {
       if (state.find(statement.subject, word) != nullptr) task.place.drives |= drive;
     }

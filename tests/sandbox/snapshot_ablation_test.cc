@@ -92,6 +92,7 @@ wire::Task task(Op op, std::uint32_t id) {
   if (op == Op::kInventory) return made;
   made.statement = line(id);
   made.statement.sign = op == Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kAdd;
+  made.place.drives = wire::kDataDrive | wire::kSecretsDrive;
   made.asleep.mem = kMib;
   return made;
 }
@@ -126,6 +127,9 @@ bool lives(const SnapshotHost& host, const sandbox::Worker& worker) {
   fs::permissions(host.pool() + "/i-00000001.new", fs::perms(0600));
   const auto sealed = test::asked(worker, task(Op::kMake, 1));
   if (!sealed || !sealed->ok || !sealed->digest || !host.freed(1)) return false;
+  wire::Task with_others = wake(Op::kHandOver, 1, *sealed->digest);
+  with_others.place.drives |= wire::kConfigDrive;
+  if (done(worker, with_others)) return false;
   if (!done(worker, wake(Op::kHandOver, 1, *sealed->digest))) return false;
   const auto handed = host.handed_over();
   if (!handed || handed->instance != instance(1)) return false;

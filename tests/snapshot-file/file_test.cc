@@ -127,7 +127,7 @@ TEST(Rollback, AnOlderFileIsAsSoundAsTheNewestAndRefusedByItsDigest) {
   const Header header = test::header_for(memory.size(), kChunk, state.size());
   const auto older = test::write_file(header, memory, state), newest = test::write_file(header, memory, state);
   EXPECT_NE(older.sealed.file, newest.sealed.file) << "every file has a key of its own, so no two are alike";
-  const Expected expected{header.instance, header.line, newest.sealed.file, header.fits};
+  const Expected expected{header.instance, header.line, newest.sealed.file, header.fits, header.drives};
   auto reader = test::open_file(newest.bytes);
   EXPECT_TRUE(check_expected(reader->header(), reader->digest(), expected));
   reader = test::open_file(older.bytes);
@@ -142,7 +142,7 @@ TEST(Expected, NamesWhatDiffers) {
   const Bytes memory = test::mixed_memory(8), state = {1, 2, 3};
   const auto written = test::write_file(test::header_for(memory.size(), kChunk, state.size()), memory, state);
   const Header& header = written.sealed.header;
-  const Expected good{header.instance, header.line, written.sealed.file, header.fits};
+  const Expected good{header.instance, header.line, written.sealed.file, header.fits, header.drives};
   const auto said = [&](auto change) {
     Expected other = good;
     change(other);
@@ -157,6 +157,9 @@ TEST(Expected, NamesWhatDiffers) {
   EXPECT_THAT(said([](Expected& e) { e.fits.vmm.bytes[0] ^= 1; }), HasSubstr("version of Firecracker"));
   EXPECT_THAT(said([](Expected& e) { e.fits.kernel.bytes[0] ^= 1; }), HasSubstr("host kernel"));
   EXPECT_THAT(said([](Expected& e) { e.fits.cpu.bytes[0] ^= 1; }), HasSubstr("host CPU"));
+  for (const auto drive : std::to_array<std::uint8_t>({1, 2, 4})) {
+    EXPECT_THAT(said([&](Expected& e) { e.drives = static_cast<std::uint8_t>(e.drives ^ drive); }), HasSubstr("another set of drives")) << int{drive};
+  }
 }
 
 TEST(AnotherTenant, CannotOpenTheFile) {

@@ -18,6 +18,7 @@ TEST(Header, ComesBackAsItWent) {
   header.kind = Kind::kDiff;
   header.base = sha256("base");
   header.first = 3;
+  header.drives = kAllDrives;
   header.wrapped.fill(0x5a);
   const auto decoded = decode_header(encode(header));
   ASSERT_TRUE(decoded) << decoded.error().message();
@@ -77,6 +78,12 @@ TEST(Header, HasASleepsNumberAndAKeysVersion) {
   header.seq = 0;
   EXPECT_EQ(refused(header), Errc::kMalformed);
   header.seq = 1, header.key_version = 0;
+  EXPECT_EQ(refused(header), Errc::kMalformed);
+}
+
+TEST(Header, NamesNoDriveThatThereIsNot) {
+  Header header = header_for(1 << 20, 65'536, 5000);
+  header.drives = kAllDrives + 1;
   EXPECT_EQ(refused(header), Errc::kMalformed);
 }
 

@@ -52,6 +52,7 @@ inline Digest digest_of(const char* text) { return sha256(text); }
 inline sf::Header header_for(std::uint64_t memory, std::uint32_t chunk, std::uint64_t state) {
   sf::Header header;
   header.instance = instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1});
+  header.drives = 5;
   header.seq = 7;
   header.key_version = 1;
   header.line = digest_of("line");

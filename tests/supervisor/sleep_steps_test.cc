@@ -74,6 +74,23 @@ TEST_F(Sleeping, IsWrittenSealedAndClearedBeforeTheJailGoes) {
   EXPECT_TRUE(stage.finish().complete());
 }
 
+TEST_F(Sleeping, IsBoundToTheDrivesThatStand) {
+  auto with_secrets = warm();
+  Statement secrets;
+  secrets.word = Word::kSecrets;
+  secrets.subject = with_secrets.back().subject;
+  secrets.numbers = {1};
+  secrets.digests[0] = *parse_digest(test::kImage);
+  with_secrets.insert(with_secrets.end() - 2, secrets);
+  Stage stage(with_secrets);
+  stage.run(asleep(), projection_that_sleeps());
+  (void)stage.tasks();
+  ASSERT_TRUE(stage.answer(kSnapshot, true, vmm_));
+  (void)stage.tasks();
+  EXPECT_EQ(stage.task(kSnapshot).op, wire::Op::kMake);
+  EXPECT_EQ(stage.task(kSnapshot).place.drives, wire::kSecretsDrive);
+}
+
 TEST_F(Sleeping, ThatCannotBeSealedIsClearedAndStaysWarm) {
   Stage stage(warm());
   stage.run(asleep(), projection_that_sleeps());

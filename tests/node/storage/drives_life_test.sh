@@ -27,7 +27,7 @@ wanted_drives() {
     {
         echo "prune tenants=yes pools=yes"
         echo "tenant acme net=3 subnet=10.240.3.0/24 vcpus=32 mem=16384 running=16 warm=4 pools=4 instances=32 disk=1024 secrets=$digest_of_secrets"
-        echo "pool acme/web image=sha256:$image vcpus=1 mem=$guest_mib data=0 running=$1 warm=0 sleeping=$2 pinned=no critical=no compression=zstd config=$digest_of_config"
+        echo "pool acme/web image=sha256:$image vcpus=1 mem=$guest_mib data=0 running=$1 warm=0 sleeping=$2 pinned=no critical=no compression=zstd config=${config:-$digest_of_config}"
     } | projection "$scratch/drives.projection" "$generation"
     rm -f $sealed/*
     drive "$scratch/drives.projection"
@@ -119,6 +119,9 @@ check "it sleeps" wait_until 120 eval '[ "$(sleepers | grep -c ^acme/web/)" = 1 
 check "and its secrets are gone" wait_until 10 eval '! ls $drives | grep -q secrets'
 check "from every process" nowhere "$memory/secrets/token"
 check "and they are on no disk" on_no_disk "$memory/secrets/token"
+config=none wanted_drives 1 0
+check "without its config it is not woken" wait_until 60 grep -q "failed + jail $second .*another set of drives" /var/lib/mvm/audit/log
+check "and sleeps on" test "$(sleepers)" = "$second"
 wanted_drives 1 0
 check "it wakes" wait_until 120 runs acme/web 1
 check "the same" test "$(web)" = "$second"
