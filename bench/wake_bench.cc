@@ -2,7 +2,7 @@
 // watches it as Firecracker does, hands it over, and faults. What Firecracker itself takes to load is the same in both ways and not counted.
 //   lazy   from the request to the first page in the guest, without what Firecracker does between the two parts: start mvm-pages and open
 //          the snapshot; then hand over, and have the first fault served
-//   whole  the file opened into a memory file, all of it, and mapped: the first page then costs nothing more
+//   whole  the plain way: the same process opens all of the file into a memory file and ends, and that is mapped: the first page then costs nothing more
 // Then faults alone: one after the other, each on a chunk that nobody has touched, while the rest comes in too.
 // The sealed file is in the page cache, so what a disk adds is not measured.
 // usage: wake_bench MVM_PAGES [MIB] [ROUNDS]   (root, for userfaultfd)
@@ -102,14 +102,18 @@ Lazy wake_lazily(const Snapshot& snapshot, int executable, bool touch_all) {
   return lazy;
 }
 
-double wake_whole(const Snapshot& snapshot) {
-  const Secret key = snapshot.key();
-  const auto begun = Clock::now();
-  auto reader = sf::Reader::open(Fd(dup(snapshot.file.get())), sf::key_of(key));
+double wake_whole(const Snapshot& snapshot, int executable) {
   const Fd memory(memfd_create("memory", MFD_CLOEXEC));
-  if (!reader) std::exit(1);
-  auto image = sf::Image::make(std::move(*reader), std::nullopt);
-  if (!image || !sf::write_memory(*image, memory.get())) std::exit(1);
+  const std::array<int, 2> extra = {snapshot.file.get(), memory.get()};
+  const pages::Keys keys{snapshot.key(), *test::arena().take(pages::kDataKeyBytes)};
+  const auto begun = Clock::now();
+  auto worker = sandbox::spawn({.executable = executable, .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
+  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, {}, 0, 10'000}, keys)) std::exit(1);
+  for (const pages::Said expected : {pages::Said::kReady, pages::Said::kWhole}) {
+    const auto report = test::next_report(*worker);
+    if (!report || report->said != expected) std::exit(1);
+  }
+  if (test::ended(*worker) != 0) std::exit(1);
   void* const mapped = mmap(nullptr, snapshot.memory, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory.get(), 0);
   (void)*static_cast<volatile std::uint8_t*>(mapped);
   const double taken = ms(Clock::now() - begun);
@@ -137,7 +141,7 @@ int main(int argc, char** argv) {
     served.push_back(lazy.served_ms);
     first.push_back(lazy.ready_ms + lazy.served_ms);
     all.push_back(lazy.all_ms);
-    whole.push_back(wake_whole(snapshot));
+    whole.push_back(wake_whole(snapshot, executable.fd()));
     const Lazy touched = wake_lazily(snapshot, executable.fd(), true);
     faults.insert(faults.end(), touched.faults_us.begin(), touched.faults_us.end());
     const double sum = std::accumulate(touched.faults_us.begin(), touched.faults_us.end(), 0.0);

@@ -84,7 +84,8 @@ Finding check_device_mapper() {
 
 Finding check_userfaultfd() {
   const bool there = has_userfaultfd();
-  return wanted("userfaultfd, for waking page by page", there, there ? "usable" : "not usable", "set vm.unprivileged_userfaultfd, or give /dev/userfaultfd");
+  return wanted("userfaultfd, for waking page by page", there, there ? "page by page" : "no /dev/userfaultfd: whole, all of it in memory before the guest runs, and up to twice as much until it sleeps again",
+                "run a kernel of 6.1 or later with CONFIG_USERFAULTFD");
 }
 
 Finding check_swap(const PreflightPaths& paths) {

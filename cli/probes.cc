@@ -20,6 +20,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -132,8 +134,11 @@ bool has_openat2() {
 }
 
 bool has_userfaultfd() {
-  if (access("/dev/userfaultfd", R_OK | W_OK) == 0) return true;
-  return Fd(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC))).valid();
+  std::ifstream misc("/proc/misc");
+  for (std::string minor, name; misc >> minor >> name;) {
+    if (name == "userfaultfd") return true;
+  }
+  return false;
 }
 
 Result<std::string> first_line_of(const std::string& program, const std::string& argument) {

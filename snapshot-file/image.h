@@ -32,7 +32,7 @@ class Image {
   WipedBytes data_;
 };
 
-// All of it into `out`, which is empty, in a memory file system: the plain way to wake, where there is no userfaultfd. Pages of zeros are left as holes.
+// All of it into `out`, which is empty, in a memory file system: the plain way to wake, where a VMM can have no userfaultfd. Pages of zeros are left as holes.
 [[nodiscard]] Status write_memory(Image& image, int out);
 
 }  // namespace mvm::snapshot_file

@@ -26,7 +26,7 @@ Executor::Executor(Host host, MemoryDirectories memory, std::string io_device, W
       jails_(std::move(host.state), std::move(host.state_path), std::move(host.block)),
       memory_(std::move(memory)),
       wakes_(std::move(wakes)),
-      microvms_(cgroups_, jails_, memory_, wakes_, std::move(host.pages), std::move(host.firecracker)),
+      microvms_(cgroups_, jails_, memory_, wakes_, std::move(host.pages), std::move(host.firecracker), host.way),
       watch_(std::move(watch)),
       guests_(std::move(host.guests)) {}
 

@@ -28,6 +28,7 @@ struct Host {
   PageServers pages = {};
   Fd link = {};             // from the snapshot worker
   Fd guests = {};           // to the guest worker
+  Way way = Way::kPageByPage;
 };
 
 using Answerer = std::function<void(const wire::Answer&)>;

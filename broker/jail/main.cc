@@ -1,4 +1,4 @@
-// mvm-jail CGROUP STATE FIRECRACKER MEMORY PAGES USER: makes and ends microVMs, by the jailer, and starts page servers for those that wake. Its input is
+// mvm-jail CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK MISC: makes and ends microVMs, by the jailer, and starts page servers for those that wake. Its input is
 // tasks on descriptor 3; its work is in the executor.
 #include "broker/jail/worker.h"
 #include "seccomp/jail.grants.h"

@@ -79,6 +79,8 @@ Status MemoryDirectories::begin_dump(int directory, uid_t uid) const {
   return {};
 }
 
+Result<Fd> MemoryDirectories::begin_memory(int directory, uid_t uid) const { return create(directory, "memory", uid, 0400); }
+
 Status MemoryDirectories::place_state(int directory, int state, uid_t uid) const {
   struct stat info {};
   if (fstat(state, &info) != 0) return fail_errno(errno, "fstat", "state");

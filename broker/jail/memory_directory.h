@@ -3,9 +3,10 @@
 // root's, so a VMM that is broken into can make nothing in it; each of its files is made here, for as long as it is needed.
 // What a VMM writes there is memory of its own cgroup, which has no swap.
 //   firecracker.log   the VMM's own
-//   memory, state     the VMM's, and of the group that may seal them: a snapshot as Firecracker writes it, or the state to be loaded
+//   memory, state     the VMM's, and of the group that may seal them: a snapshot as Firecracker writes it, or what is to be loaded
 //   uffd.sock         the VMM's: where its page server listens
-//   limit             root's: there while the cgroup may have more memory than its line says; what it may have otherwise
+//   limit             root's: there while the cgroup may have more memory than its line says, for a dump; what it may have otherwise
+//   lent              root's: the same for one that was woken from a file that has all of its memory, for as long as it lives
 //   waking            root's: there while a page server serves it
 //   touched           root's: which chunks the last wake touched
 // Owns the descriptor of <memory>. Needs CHOWN. Proven by: tests/jail/sleep_kernel_test.cc.
@@ -43,6 +44,8 @@ class MemoryDirectories {
 
   // Empty files for a snapshot to be written to.
   [[nodiscard]] Status begin_dump(int directory, uid_t uid) const;
+  // An empty file for all of the memory to be opened into, for reading and writing; the VMM may read it.
+  [[nodiscard]] Result<Fd> begin_memory(int directory, uid_t uid) const;
   // The state to be loaded, from a file in memory.
   [[nodiscard]] Status place_state(int directory, int state, uid_t uid) const;
 

@@ -79,7 +79,8 @@ Status send(Api& api, const Request& request, std::chrono::milliseconds time = k
 }
 
 constexpr const char* kWaking = "waking";
-constexpr std::array<const char*, 2> kOfAWake = {"state", "uffd.sock"};
+constexpr const char* kLent = "lent";
+constexpr std::array<const char*, 3> kOfAWake = {"state", "uffd.sock", "memory"};
 
 Status configure(Api& api, const lang::Statement& jail, const wire::Place& place) {
   const auto version = api.version(Deadline(kCallTime));
@@ -102,6 +103,7 @@ Result<Vmm> Microvms::make(const lang::Statement& jail, const wire::Place& place
   if (*living == Population::kPopulated) return fail(Errc::kBusy, "make a jail: its cgroup has processes", to_string(jail.subject));
   // What is left of a jail whose process has gone; nothing lives in it.
   if (auto clean = jails_.remove(jail.subject); !clean) return forward(clean.error());
+  if (auto back = put_back_limit(jail.subject, kLent); !back) return forward(back.error());
   if (auto clean = memory_.remove(jail.subject); !clean) return forward(clean.error());
   auto built = build(jail, place, image, cgroup->get());
   if (built) return built;
@@ -152,28 +154,40 @@ Result<Digest> Microvms::start_page_server(const lang::Statement& jail, const wi
   // From here on whoever finds the microVM and no page server of it ends it.
   if (auto noted = note(directory->get(), kWaking, {}); !noted) return forward(noted.error());
   if (auto placed = memory_.place_state(directory->get(), handed->state.get(), place.uid); !placed) return forward(placed.error());
-  const auto listener = listen_for_pages(directory->get(), place.uid);
-  if (!listener) return forward(listener.error());
+  const auto gets = where_memory_goes(jail, place, cgroup, directory->get());
+  if (!gets) return forward(gets.error());
   const auto procs = make_pages_leaf(cgroup);
   if (!procs) return forward(procs.error());
   auto kill = open_beneath(cgroup, "cgroup.kill", O_WRONLY);
   if (!kill) return forward(kill.error());
   const snapshot::PageServer server{.executable = pages_.executable.get(), .grants = *pages_.grants, .user = pages_.user, .snapshot = handed->file.get(),
-                                    .listener = listener->get(), .cgroup_procs = procs->get(), .becomes = sandbox::Becomes::kPlainUser};
+                                    .listener = gets->get(), .cgroup_procs = procs->get(), .becomes = sandbox::Becomes::kPlainUser};
   auto waking = snapshot::Waking::start_ordered(server, std::move(handed->ours), handed->theirs, std::move(*kill), Wakes::Clock::now() + kServeTime);
   handed->theirs.reset();  // or its end would not be seen
   if (!waking) return forward(waking.error());
   if (auto watched = wakes_.watch(jail.subject, std::move(*waking)); !watched) return forward(watched.error());
   if (auto ready = wakes_.wait_for(jail.subject, snapshot::Stage::kReady, Deadline(kReadyTime)); !ready) return forward(ready.error());
+  if (way_ == Way::kWhole) {
+    if (auto whole = wakes_.wait_for(jail.subject, snapshot::Stage::kWhole, Deadline(kSnapshotTime)); !whole) return forward(whole.error());
+  }
   return handed->vmm;
+}
+
+Result<Fd> Microvms::where_memory_goes(const lang::Statement& jail, const wire::Place& place, int cgroup, int directory) const {
+  if (way_ == Way::kPageByPage) return listen_for_pages(directory, place.uid);
+  // The guest's own pages come beside those of the file as it writes to them, and the kernel cannot be told which of the file's are needed no more.
+  if (auto raised = raise_limit(cgroup, directory, kLent, lang::jail_view(jail).mem_mib); !raised) return forward(raised.error());
+  return memory_.begin_memory(directory, place.uid);
 }
 
 Status Microvms::load(Api& api, const lang::Statement& jail, const wire::Place& place, int root, const Digest& vmm) {
   const auto version = api.version(Deadline(kCallTime));
   if (!version) return forward(version.error());
   if (sha256(*version) != vmm) return fail(Errc::kDenied, "load a snapshot that another version of Firecracker wrote than", *version);
-  if (auto placed = place_userfaultfd(root, place.uid); !placed) return placed;
-  if (auto loaded = send(api, load_snapshot(), kSnapshotTime); !loaded) return loaded;
+  if (way_ == Way::kPageByPage) {
+    if (auto placed = place_userfaultfd(root, place.uid); !placed) return placed;
+  }
+  if (auto loaded = send(api, load_snapshot(way_), kSnapshotTime); !loaded) return loaded;
   if (auto told = send(api, metadata(jail, place)); !told) return told;
   if (auto closed = close_jail(root); !closed) return closed;
   const auto directory = memory_.open(jail.subject);
@@ -210,6 +224,7 @@ Status Microvms::unmake(const Subject& instance) {
     if (auto killed = kill_all(cgroup->get(), Deadline(kKillTime)); !killed) return killed;
   }
   wakes_.drop(instance);
+  if (auto back = put_back_limit(instance, kLent); !back) return back;
   if (auto removed = memory_.remove(instance); !removed) return removed;
   return jails_.remove(instance);
 }

@@ -13,6 +13,7 @@
 #include "broker/jail/jail_directory.h"
 #include "broker/jail/memory_directory.h"
 #include "broker/jail/wakes.h"
+#include "broker/jail/way.h"
 #include "schemas/worker.h"
 
 namespace mvm::jail {
@@ -43,8 +44,8 @@ struct PageServers {
 class Microvms {
  public:
   // `firecracker`: absolute path of the directory that has `firecracker` and `jailer`.
-  Microvms(Cgroups& cgroups, JailDirectories& jails, MemoryDirectories& memory, Wakes& wakes, PageServers pages, std::string firecracker)
-      : cgroups_(cgroups), jails_(jails), memory_(memory), wakes_(wakes), pages_(std::move(pages)), firecracker_(std::move(firecracker)) {}
+  Microvms(Cgroups& cgroups, JailDirectories& jails, MemoryDirectories& memory, Wakes& wakes, PageServers pages, std::string firecracker, Way way)
+      : cgroups_(cgroups), jails_(jails), memory_(memory), wakes_(wakes), pages_(std::move(pages)), firecracker_(std::move(firecracker)), way_(way) {}
 
   // The statement is a jail's, and the manifest its image's. What boots from a snapshot, which was handed over before, is left paused: release() lets it run. On an error nothing
   // of it is left, or the error says so.
@@ -77,12 +78,17 @@ class Microvms {
   [[nodiscard]] Result<Vmm> build(const lang::Statement& jail, const wire::Place& place, const lang::Manifest& image, int cgroup);
   [[nodiscard]] Status boot(Api& api, const lang::Statement& jail, const wire::Place& place, int root);
   [[nodiscard]] Status load(Api& api, const lang::Statement& jail, const wire::Place& place, int root, const Digest& vmm);
-  // Its page server runs and has the snapshot open when this returns. The version of Firecracker that has to load it.
+  // Its page server runs and has the snapshot open when this returns, or has ended and all of the memory is in a file. The version of Firecracker that has
+  // to load it.
   [[nodiscard]] Result<Digest> start_page_server(const lang::Statement& jail, const wire::Place& place, int cgroup);
   [[nodiscard]] Status launch(const lang::Statement& jail, const wire::Place& place, int cgroup, const class Said& said);
   [[nodiscard]] Result<Fd> connect(const Subject& instance, int cgroup, const char* socket) const;
   [[nodiscard]] Result<Api> connect(const Subject& instance, int cgroup) const;
-  [[nodiscard]] Status raise_limit(int cgroup, int directory, std::uint32_t mem_mib) const;
+  // What a page server is given beside the sealed file: a socket that listens, or a file for all of the memory.
+  [[nodiscard]] Result<Fd> where_memory_goes(const lang::Statement& jail, const wire::Place& place, int cgroup, int directory) const;
+  // The cgroup may have that much more until the limit is put back; what it was is noted by that name.
+  [[nodiscard]] Status raise_limit(int cgroup, int directory, const char* name, std::uint32_t mem_mib) const;
+  [[nodiscard]] Status put_back_limit(const Subject& instance, const char* name) const;
 
   Cgroups& cgroups_;
   JailDirectories& jails_;
@@ -90,6 +96,7 @@ class Microvms {
   Wakes& wakes_;
   PageServers pages_;
   std::string firecracker_;
+  Way way_;
 };
 
 }  // namespace mvm::jail

@@ -125,10 +125,9 @@ Request resume() { return {"PATCH", "/vm", "{\"state\":\"Resumed\"}"}; }
 Request create_snapshot() {
   return {"PUT", "/snapshot/create", "{\"snapshot_type\":\"Full\",\"snapshot_path\":\"/memory/state\",\"mem_file_path\":\"/memory/memory\"}"};
 }
-Request load_snapshot() {
-  return {"PUT", "/snapshot/load",
-          "{\"snapshot_path\":\"/memory/state\",\"mem_backend\":{\"backend_type\":\"Uffd\",\"backend_path\":\"/memory/uffd.sock\"},"
-          "\"resume_vm\":false}"};
+Request load_snapshot(Way way) {
+  const std::string backend = way == Way::kPageByPage ? "\"backend_type\":\"Uffd\",\"backend_path\":\"/memory/uffd.sock\"" : "\"backend_type\":\"File\",\"backend_path\":\"/memory/memory\"";
+  return {"PUT", "/snapshot/load", "{\"snapshot_path\":\"/memory/state\",\"mem_backend\":{" + backend + "},\"resume_vm\":false}"};
 }
 Request metadata(const lang::Statement& jail, const wire::Place& place) { return mmds(jail.subject, place); }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "broker/jail/way.h"
 #include "policy-lang/statement.h"
 #include "schemas/worker.h"
 
@@ -37,10 +38,10 @@ inline constexpr std::uint64_t kEntropyBytes = 64ull << 10;
 [[nodiscard]] Request start();
 [[nodiscard]] Request pause();
 [[nodiscard]] Request resume();
-// What a snapshot takes, of what is paused, and gives. Loading leaves it paused; its memory is served at uffd.sock. Firecracker keeps no MMDS data
+// What a snapshot takes, of what is paused, and gives. Loading leaves it paused; its memory is served at uffd.sock, or is all in a file. Firecracker keeps no MMDS data
 // in a snapshot, so they are put anew.
 [[nodiscard]] Request create_snapshot();
-[[nodiscard]] Request load_snapshot();
+[[nodiscard]] Request load_snapshot(Way way);
 [[nodiscard]] Request metadata(const lang::Statement& jail, const wire::Place& place);
 
 // kUnsupported: older than v1.10, or not a version ("1.16.1", with an optional "-suffix").

@@ -30,14 +30,29 @@ std::uint64_t number_of(std::string_view text) {
 }  // namespace
 
 // Where there is no such controller (tests), or no limit, there is nothing to raise.
-Status Microvms::raise_limit(int cgroup, int directory, std::uint32_t mem_mib) const {
+Status Microvms::raise_limit(int cgroup, int directory, const char* name, std::uint32_t mem_mib) const {
   const auto limit = read_file(cgroup, kMemoryMax, kMaxLimit);
   if (!limit && limit.error().sys_errno == ENOENT) return {};
   if (!limit) return forward(limit.error());
   const std::uint64_t bytes = number_of(*limit), memory = std::uint64_t{mem_mib} << 20;
   if (bytes == 0) return {};
-  if (auto noted = note(directory, kLimit, *limit); !noted) return noted;
+  if (auto noted = note(directory, name, *limit); !noted) return noted;
   return write_file(cgroup, kMemoryMax, std::to_string(bytes + memory + memory / kKernelsPart + kBesideMemory));
+}
+
+// Where nothing is noted, or one of the two is gone, there is nothing to put back.
+Status Microvms::put_back_limit(const Subject& instance, const char* name) const {
+  const auto directory = memory_.open(instance);
+  if (!directory) return directory.error().code == Errc::kNotFound ? Status{} : forward(directory.error());
+  const auto limit = read_file(directory->get(), name, kMaxLimit);
+  if (!limit && limit.error().sys_errno == ENOENT) return {};
+  if (!limit) return forward(limit.error());
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup && cgroup.error().code != Errc::kNotFound) return forward(cgroup.error());
+  if (cgroup) {
+    if (auto lowered = write_file(cgroup->get(), kMemoryMax, *limit); !lowered) return lowered;
+  }
+  return remove_files(directory->get(), std::array{name});
 }
 
 Result<Digest> Microvms::dump(const Subject& instance, std::uint32_t mem_mib) {
@@ -53,7 +68,7 @@ Result<Digest> Microvms::dump(const Subject& instance, std::uint32_t mem_mib) {
   const auto version = api->version(Deadline(kCallTime));
   if (!version) return forward(version.error());
   const auto written = [&]() -> Status {
-    if (auto raised = raise_limit(cgroup->get(), directory->get(), mem_mib); !raised) return raised;
+    if (auto raised = raise_limit(cgroup->get(), directory->get(), kLimit, mem_mib); !raised) return raised;
     if (auto begun = memory_.begin_dump(directory->get(), *uid); !begun) return begun;
     const Request create = create_snapshot();
     return api->change(create.method, create.path, create.body, Deadline(kSnapshotTime));
@@ -74,13 +89,7 @@ Status Microvms::clear(const Subject& instance) {
     if (auto api = connect(instance, cgroup->get())) (void)api->state(Deadline(kSnapshotTime));
   }
   if (auto removed = remove_files(directory->get(), kDumped); !removed) return removed;
-  const auto limit = read_file(directory->get(), kLimit, kMaxLimit);
-  if (!limit && limit.error().sys_errno == ENOENT) return {};
-  if (!limit) return forward(limit.error());
-  if (cgroup) {
-    if (auto lowered = write_file(cgroup->get(), kMemoryMax, *limit); !lowered) return lowered;
-  }
-  return remove_files(directory->get(), std::array{kLimit});
+  return put_back_limit(instance, kLimit);
 }
 
 Status Microvms::settle(const Subject& instance) {

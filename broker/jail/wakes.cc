@@ -59,6 +59,7 @@ Status Wakes::watch(const Subject& instance, Waking waking) {
 Status Wakes::wait_for(const Subject& instance, Stage stage, Deadline deadline) {
   std::unique_lock hold(state_->guard);
   for (;;) {
+    if (state_->whole.contains(instance)) return {};
     const auto found = std::ranges::find(state_->watched, instance, &Watched::instance);
     if (found == state_->watched.end() || found->waking.stage() >= Stage::kGone) return fail(Errc::kClosed, "wait for the page server, which has ended", to_string(instance));
     if (found->waking.stage() >= stage) return {};
@@ -70,6 +71,7 @@ Status Wakes::wait_for(const Subject& instance, Stage stage, Deadline deadline) 
 void Wakes::drop(const Subject& instance) {
   const std::lock_guard hold(state_->guard);
   state_->handed_over.erase(instance);
+  state_->whole.erase(instance);
   const auto found = std::ranges::find(state_->watched, instance, &Watched::instance);
   if (found != state_->watched.end()) let_go(found);
 }
@@ -100,6 +102,7 @@ Result<std::vector<Wakes::Ended>> Wakes::advance(Clock::time_point now) {
     if (auto moved = watched->waking.advance(now); !moved) return forward(moved.error());
     if (!watched->waking.over()) continue;
     ended.push_back({watched->instance, watched->waking.stage(), watched->waking.touched()});
+    if (watched->waking.stage() == Stage::kWhole) state_->whole.insert(watched->instance);
     let_go(watched);
   }
   reap();

@@ -9,6 +9,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "broker/jail/deadline.h"
 #include "broker/snapshot/hand_over.h"
@@ -40,7 +41,7 @@ class Wakes {
 
   // Watched from here on. One of the same instance that was watched before is forgotten.
   [[nodiscard]] Status watch(const Subject& instance, snapshot::Waking waking);
-  // Until the instance's page server is at that stage or further, or is over. kTimeout, kClosed.
+  // Until the instance's page server is at that stage or further, or is over. kWhole is known of it until the instance is dropped. kTimeout, kClosed.
   [[nodiscard]] Status wait_for(const Subject& instance, snapshot::Stage stage, Deadline deadline);
   // What is handed over and who is watched for the instance: no more. Its page server has been killed, or is about to be.
   void drop(const Subject& instance);
@@ -59,6 +60,7 @@ class Wakes {
     std::condition_variable moved;
     std::map<Subject, snapshot::HandOver> handed_over;
     std::list<Watched> watched;
+    std::set<Subject> whole;  // whose page servers have ended well
     std::list<Fd> ending;  // pidfds of page servers that are nobody's any more
   };
   Wakes(Fd link, Fd epoll) : link_(std::move(link)), epoll_(std::move(epoll)), state_(std::make_unique<State>()) {}

@@ -92,14 +92,16 @@ void take_hand_overs(Wakes& wakes) {
 }  // namespace
 
 int run(const sandbox::Grants& grants, const sandbox::Grants& pages, std::span<const char* const> arguments) {
-  if (arguments.size() != 7) {
-    std::fprintf(stderr, "usage: mvm-jail CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK\n");
+  if (arguments.size() != 8) {
+    std::fprintf(stderr, "usage: mvm-jail CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK MISC\n");
     return EX_USAGE;
   }
   PageServers servers{or_die(open_absolute(arguments[4], O_PATH)), &pages, or_die(sandbox::user_named(arguments[5]))};
+  const ChosenWay way = or_die(choose_way(arguments[7]));
+  if (way.way == Way::kWhole) std::fprintf(stderr, "mvm-jail: microVMs wake from all of their memory at once: %s\n", way.why.c_str());
   Host host{or_die(open_absolute(arguments[0], O_RDONLY | O_DIRECTORY)), or_die(open_absolute(arguments[1], O_RDONLY | O_DIRECTORY)),
             arguments[1], arguments[2], or_die(open_absolute(arguments[3], O_RDONLY | O_DIRECTORY)), arguments[3], or_die(open_absolute(arguments[6], O_RDONLY | O_DIRECTORY)),
-            std::move(servers), Fd(kLinkFd), Fd(kGuestsFd)};
+            std::move(servers), Fd(kLinkFd), Fd(kGuestsFd), way.way};
   const auto executor = or_die(Executor::make(std::move(host)));
   sandbox::enter_or_exit(grants);
   serve(*executor);

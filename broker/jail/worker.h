@@ -13,8 +13,8 @@ inline constexpr int kLinkFd = 4;
 // Another, to the guest worker (broker/guest/link.h).
 inline constexpr int kGuestsFd = 5;
 
-// `arguments`: CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK. Four absolute directories, reached by no symlink: the delegated cgroup, the state directory, where
-// `firecracker` and `jailer` are, and the memory file system; PAGES, the page server, and its USER; and BLOCK, /sys/block. `pages`: what that is granted. The exit code,
+// `arguments`: CGROUP STATE FIRECRACKER MEMORY PAGES USER BLOCK MISC. Four absolute directories, reached by no symlink: the delegated cgroup, the state directory, where
+// `firecracker` and `jailer` are, and the memory file system; PAGES, the page server, and its USER; BLOCK, /sys/block; and MISC, /proc/misc. `pages`: what that is granted. The exit code,
 // and a line on stderr where it is not 0.
 [[nodiscard]] int run(const sandbox::Grants& grants, const sandbox::Grants& pages, std::span<const char* const> arguments);
 

@@ -31,6 +31,7 @@ constexpr const char* kAgentUser = "mvm";
 constexpr const char* kDeviceMapper = "/dev/mapper/control";
 constexpr const char* kLoopControl = "/dev/loop-control";
 constexpr const char* kBlockDevices = "/sys/block";
+constexpr const char* kMiscDevices = "/proc/misc";
 
 std::string read_boot_id() {
   const Fd fd(open(kBootId, O_RDONLY | O_CLOEXEC));
@@ -63,7 +64,7 @@ Setup setup(int argc, char** argv) {
                        {grants::kSnapshot, std::string(grants::kSnapshot.user), "/usr/libexec/mvm/mvm-snapshot", {kStateDirectory, kMemory},
                         {"snapshots"}, {}},
                        {grants::kJail, std::string(grants::kJail.user), "/usr/libexec/mvm/mvm-jail",
-                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user), kBlockDevices}, {}, {}},
+                        {kCgroupRoot, kStateDirectory, kFirecracker, kMemory, "/usr/libexec/mvm/mvm-pages", std::string(grants::kPages.user), kBlockDevices, kMiscDevices}, {}, {}},
                        {grants::kGuest, std::string(grants::kGuest.user), "/usr/libexec/mvm/mvm-guest", {}, {}, {}}}},
           // Their order is that of each worker's descriptors.
           .joints = {{lang::Worker::kStorage, lang::Worker::kSnapshot}, {lang::Worker::kSnapshot, lang::Worker::kJail}, {lang::Worker::kJail, lang::Worker::kGuest}},

@@ -48,7 +48,7 @@ class SleepFixture : public JailFixture {
   void start_workers() {
     const Fd link = start_sealer();
     static const test::Runnable executable(MVM_JAIL);
-    const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
+    const std::array<std::string, 8> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path(), misc_};
     Fd theirs;
     test::socket_pair(SOCK_SEQPACKET, guests_, theirs);
     const std::array<int, 2> extra = {link.get(), theirs.get()};
@@ -175,6 +175,7 @@ class SleepFixture : public JailFixture {
   std::unique_ptr<snapshot::Host> sealer_;
   sandbox::Worker worker_;
   Fd guests_;  // the guest worker's end
+  std::string misc_ = "/proc/misc";
   Digest newest_;
 };
 

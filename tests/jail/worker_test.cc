@@ -29,7 +29,7 @@ class JailWorker : public JailFixture {
   // As the supervisor does: with the worker's grants, and as root.
   void start() {
     static const test::Runnable executable(MVM_JAIL);
-    const std::array<std::string, 7> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path()};
+    const std::array<std::string, 8> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path(), "/proc/misc"};
     Fd theirs, to_guests;
     test::socket_pair(SOCK_SEQPACKET, link_, theirs);
     test::socket_pair(SOCK_SEQPACKET, guests_, to_guests);

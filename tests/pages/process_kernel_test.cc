@@ -55,6 +55,21 @@ TEST_F(PageServer, ServesADiffOverItsBase) {
   EXPECT_EQ(test::ended_as(vmm), test::kSawAllRight);
 }
 
+// The plain way: a file in the listener's place.
+TEST_F(PageServer, WritesAllOfTheMemoryIntoAFileAndEnds) {
+  for (const Sleeping& snapshot : {Sleeping(128), Sleeping::on_a_base(128)}) {
+    static const test::Runnable executable(MVM_PAGES);
+    const Fd memory(memfd_create("memory", MFD_CLOEXEC));
+    const auto extra = snapshot.descriptors(memory.get());
+    const auto worker = test::started({.executable = executable.fd(), .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
+    order(worker, snapshot);
+    ASSERT_EQ(said(worker), Said::kReady);
+    EXPECT_EQ(said(worker), Said::kWhole);
+    EXPECT_EQ(test::ended(worker), 0);
+    EXPECT_EQ(test::bytes_of(memory.get()), snapshot.image);
+  }
+}
+
 TEST_F(PageServer, ServesNoDiffWithoutItsBaseOrOverAnother) {
   const Sleeping snapshot = Sleeping::on_a_base(4);
   const auto without = start(snapshot);

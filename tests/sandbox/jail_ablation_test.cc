@@ -42,7 +42,7 @@ class Host : public SleepFixture {
     const Fd link = start_sealer();
     Fd theirs;
     test::socket_pair(SOCK_SEQPACKET, guests_, theirs);
-    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get(), theirs.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path()});
+    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get(), theirs.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path(), misc_});
   }
 
   static bool done(const sandbox::Worker& worker, const wire::Task& task) {
@@ -99,6 +99,12 @@ class Host : public SleepFixture {
     return done(worker, jail_task(Op::kUnmake)) && ok;
   }
 
+  void list_no_userfaultfd() {
+    misc_ = state_ + "/misc";
+    std::ofstream(misc_) << "232 kvm\n";
+    anchor();
+  }
+
   // A jailer that cannot be run, and what was said of that is in the answer.
   bool says_why_the_jailer_fails(const std::vector<seccomp::Line>& lines) {
     anchor();
@@ -130,6 +136,15 @@ bool serves(Host& host, const std::vector<seccomp::Line>& lines) {
   return test::ended(worker) == EX_OK && ok;
 }
 
+// As on a host whose kernel lists no userfaultfd.
+bool wakes_whole(Host& host, const std::vector<seccomp::Line>& lines) {
+  host.list_no_userfaultfd();
+  auto worker = host.start(lines);
+  const bool ok = host.sleeps_and_wakes(worker);
+  worker.channel.reset();
+  return test::ended(worker) == EX_OK && ok;
+}
+
 bool says_why_it_ends(Host& host, const std::vector<seccomp::Line>& lines) {
   auto worker = host.start(lines);
   return send(worker.channel.get(), "no task", 7, MSG_NOSIGNAL) == 7 && test::ended(worker) == EX_PROTOCOL;
@@ -137,7 +152,7 @@ bool says_why_it_ends(Host& host, const std::vector<seccomp::Line>& lines) {
 
 bool all_of_jail(const std::vector<seccomp::Line>& lines) {
   Host host;
-  return serves(host, lines) && says_why_it_ends(host, lines) && host.says_why_the_jailer_fails(lines);
+  return serves(host, lines) && says_why_it_ends(host, lines) && host.says_why_the_jailer_fails(lines) && wakes_whole(host, lines);
 }
 
 MVM_ABLATION(JailGrant, "jail", all_of_jail)

@@ -56,6 +56,16 @@ bool wakes_the_second(const std::vector<seccomp::Line>& lines) {
   return ok;
 }
 
+// All of the memory into a file, and the end.
+bool writes_it_whole(const std::vector<seccomp::Line>& lines) {
+  const test::Sleeping snapshot(64);
+  static const test::Runnable executable(MVM_PAGES_UNDER_TEST);
+  const Fd memory(memfd_create("memory", MFD_CLOEXEC));
+  const auto worker = test::start_with(executable, "pages", lines, sandbox::Channel::kSeqpacket, snapshot.descriptors(memory.get()));
+  if (!pages::send_order(worker.channel.get(), snapshot.order(0, 10'000), snapshot.keys()) || !says(worker, Said::kReady)) return false;
+  return says(worker, Said::kWhole) && test::ended(worker) == 0 && test::bytes_of(memory.get()) == snapshot.image;
+}
+
 bool says_why_it_ends(const std::vector<seccomp::Line>& lines) {
   const test::Sleeping snapshot(4);
   const test::Listener listener;
@@ -63,7 +73,7 @@ bool says_why_it_ends(const std::vector<seccomp::Line>& lines) {
   return send(worker.channel.get(), "no order", 8, MSG_NOSIGNAL) == 8 && test::ended(worker) == 70;
 }
 
-bool all_of_pages(const std::vector<seccomp::Line>& lines) { return serves(lines) && wakes_the_second(lines) && says_why_it_ends(lines); }
+bool all_of_pages(const std::vector<seccomp::Line>& lines) { return serves(lines) && wakes_the_second(lines) && writes_it_whole(lines) && says_why_it_ends(lines); }
 
 MVM_ABLATION(PagesGrant, "pages", all_of_pages)
 
