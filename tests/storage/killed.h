@@ -13,7 +13,6 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 
 namespace mvm::storage {
@@ -58,14 +57,5 @@ inline Ended killed_at(unsigned nth, const std::function<bool()>& what, const st
   if (WIFSIGNALED(status)) return Ended::kKilled;
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? Ended::kDone : Ended::kFailed;
 }
-
-// Every so many calls, from another first one each time: MVM_EVERY says how many, 1 is each.
-struct Calls {
-  explicit Calls(unsigned usual) : every(usual) {
-    if (const char* const text = std::getenv("MVM_EVERY")) every = static_cast<unsigned>(std::atoi(text));
-    first = 1 + static_cast<unsigned>(getpid()) % every;
-  }
-  unsigned every, first;
-};
 
 }  // namespace mvm::storage

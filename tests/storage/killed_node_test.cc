@@ -1,6 +1,7 @@
 // Volumes on real dm-crypt, with who opens and closes them killed before any of its system calls. Runs in the node VM.
 #include "tests/storage/killed.h"
 
+#include "tests/base/every.h"
 #include "tests/storage/opened_fixture.h"
 
 namespace mvm::storage {
@@ -40,8 +41,8 @@ TEST_F(KilledOpener, LeavesWhatAStartClosesAndNothingIsLost) {
   ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
   write(canary);
   ASSERT_TRUE(open_volumes().close(instance_));
-  const Calls calls(9);
-  for (unsigned call = calls.first;; call += calls.every) {
+  const test::Every calls(9);
+  for (unsigned call = 1 + calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return open_in_child().has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     expect_it_can_be_brought_back(call);
@@ -52,8 +53,8 @@ TEST_F(KilledOpener, LeavesWhatAStartClosesAndNothingIsLost) {
 }
 
 TEST_F(KilledOpener, OfAVolumeThatIsNewLeavesItsName) {
-  const Calls calls(9);
-  for (unsigned call = calls.first;; call += calls.every) {
+  const test::Every calls(9);
+  for (unsigned call = 1 + calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return open_in_child().has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     const bool mapped = devices_->find(name_).has_value();
@@ -65,8 +66,8 @@ TEST_F(KilledOpener, OfAVolumeThatIsNewLeavesItsName) {
 }
 
 TEST_F(KilledOpener, WhileItClosesLeavesItOpenOrClosed) {
-  const Calls calls(3);
-  for (unsigned call = calls.first;; call += calls.every) {
+  const test::Every calls(3);
+  for (unsigned call = 1 + calls.first;; call += calls.step) {
     ASSERT_TRUE(open_volumes().open(instance_, {1, key_})) << "call " << call;
     const Ended ended = killed_at(call, [&] { return open_volumes().close(instance_).has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;

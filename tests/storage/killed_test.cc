@@ -1,6 +1,7 @@
 // The files of volumes, with who makes and destroys them killed between any two system calls.
 #include "tests/storage/killed.h"
 
+#include "tests/base/every.h"
 #include "tests/storage/storage_fixture.h"
 
 namespace mvm::storage {
@@ -21,9 +22,9 @@ class KilledWorker : public StorageFixture {
 };
 
 TEST_F(KilledWorker, WhileItMakesAVolumeLeavesNoneThatAnyoneCouldMiss) {
-  const Calls calls(1);
+  const test::Every calls(1);
   unsigned kills = 0;
-  for (unsigned call = calls.first;; call += calls.every, ++kills) {
+  for (unsigned call = 1 + calls.first;; call += calls.step, ++kills) {
     const Ended ended = killed_at(call, [&] { return volumes().format(instance_, 16, {1, key_of_child(7)}).has_value(); });
     ASSERT_NE(ended, Ended::kFailed);
     const auto left = volumes().list().value();
@@ -40,13 +41,13 @@ TEST_F(KilledWorker, WhileItMakesAVolumeLeavesNoneThatAnyoneCouldMiss) {
     EXPECT_TRUE(fs::is_empty(state_ + "/volumes")) << "call " << call;
     if (ended == Ended::kDone) break;
   }
-  EXPECT_GT(kills * calls.every, 20u);
+  EXPECT_GT(kills * calls.step, 20u);
 }
 
 TEST_F(KilledWorker, WhileItDestroysAVolumeNeverLeavesAKeyslotWithoutItsName) {
-  const Calls calls(1);
+  const test::Every calls(1);
   unsigned kills = 0;
-  for (unsigned call = calls.first;; call += calls.every, ++kills) {
+  for (unsigned call = 1 + calls.first;; call += calls.step, ++kills) {
     ASSERT_TRUE(volumes().format(instance_, 16, {1, key_of_bytes(arena_, 7)}));
     ASSERT_TRUE(volumes().mark_opened(instance_));
     const Fd still_open(open(file_path().c_str(), O_RDONLY | O_CLOEXEC));
@@ -61,15 +62,15 @@ TEST_F(KilledWorker, WhileItDestroysAVolumeNeverLeavesAKeyslotWithoutItsName) {
     EXPECT_TRUE(volumes().list().value().empty());
     if (ended == Ended::kDone) break;
   }
-  EXPECT_GT(kills * calls.every, 20u);
+  EXPECT_GT(kills * calls.step, 20u);
 }
 
 // Whatever the file is called after, the key of that version opens it; and the rest of the way works from there.
 TEST_F(KilledWorker, WhileItChangesTheKeyLeavesTheKeyThatItsNameTells) {
-  const Calls calls(1);
+  const test::Every calls(1);
   const auto old_key = key_of_bytes(arena_, 7), new_key = key_of_bytes(arena_, 8);
   unsigned before = 0, after = 0;
-  for (unsigned call = calls.first;; call += calls.every) {
+  for (unsigned call = 1 + calls.first;; call += calls.step) {
     ASSERT_TRUE(volumes().format(instance_, 16, {1, old_key}));
     const Ended ended = killed_at(call, [&] {
       static const SecretArena arena = SecretArena::make().value();

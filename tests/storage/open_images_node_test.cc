@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/derived.h"
+#include "tests/base/every.h"
 #include "tests/images/image_directory.h"
 #include "tests/storage/killed.h"
 
@@ -247,8 +248,8 @@ TEST_F(OpenedImages, AreNotOfAnImageThatIsNotThereOrWhoseFilesAreNone) {
 }
 
 TEST_F(OpenedImages, WhoseOpenerIsKilledAnywhereAreClosedAndOpenedAgain) {
-  const Calls calls(3);
-  for (unsigned call = calls.first;; call += calls.every) {
+  const test::Every calls(3);
+  for (unsigned call = 1 + calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return open_it().has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     ASSERT_TRUE(images().list());
@@ -259,8 +260,8 @@ TEST_F(OpenedImages, WhoseOpenerIsKilledAnywhereAreClosedAndOpenedAgain) {
 }
 
 TEST_F(OpenedImages, WhoseCloserIsKilledAnywhereAreOpenOrClosed) {
-  const Calls calls(3);
-  for (unsigned call = calls.first;; call += calls.every) {
+  const test::Every calls(3);
+  for (unsigned call = 1 + calls.first;; call += calls.step) {
     ASSERT_TRUE(open_it()) << "call " << call;
     const Ended ended = killed_at(call, [&] { return images().close(image_).has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;

@@ -5,7 +5,7 @@
 #   volume_marks_test.sh [EVERY]    as marks_test.sh, but of each 24th mark
 set -uo pipefail
 . "$(dirname "$(realpath "$0")")/storage_lib.sh"
-every=${1:-24}
+every=${1:-36}
 kills=0
 
 # kill_at FAULT PROJECTION: also sets `marks`, how many the way to PROJECTION has.

@@ -1,11 +1,11 @@
 #!/bin/bash
 # hostd killed around every statement of a plan that makes two tenants with three pools and six instances, and of one that removes
 # them: after each it starts again with a state that holds, and goes on; at the end nothing is left over. Runs in the VM.
-#   marks_test.sh [EVERY]    1: before and after each mark of the journal, which has two of each statement; 6, the default: so of
-#                            each sixth mark, from another first one each time.
+#   marks_test.sh [EVERY]    1: before and after each mark of the journal, which has two of each statement; 12, the default: so
+#                            of each twelfth mark, from another first one each time.
 set -uo pipefail
 . "$(dirname "$(realpath "$0")")/survive_lib.sh"
-every=${1:-6}
+every=${1:-12}
 kills=0
 last_mark=0
 
