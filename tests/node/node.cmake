@@ -3,10 +3,14 @@
 # The tests of one run one at a time, in the order of their names where nothing else is said, on a node that each must leave as it was.
 set(MVM_NODE_VM node)
 
+# Made once for a machine, while other tests run.
+add_test(NAME node.image COMMAND ${CMAKE_CURRENT_LIST_DIR}/image.sh)
+set_tests_properties(node.image PROPERTIES FIXTURES_SETUP node_image LABELS node TIMEOUT 600)
+
 function(node_vm name)
   set(env ${CMAKE_COMMAND} -E env MVM_BUILD=${CMAKE_BINARY_DIR} MVM_NODE=${name} ${CMAKE_SOURCE_DIR}/dev node)
   add_test(NAME ${name}.up COMMAND ${env} up --cpus 1)
-  set_tests_properties(${name}.up PROPERTIES FIXTURES_SETUP ${name}_vm LABELS node TIMEOUT 600 RUN_SERIAL ON)
+  set_tests_properties(${name}.up PROPERTIES FIXTURES_SETUP ${name}_vm FIXTURES_REQUIRED node_image LABELS node TIMEOUT 600 RUN_SERIAL ON)
   add_test(NAME ${name}.down COMMAND ${env} down)
   set_tests_properties(${name}.down PROPERTIES FIXTURES_CLEANUP ${name}_vm LABELS node TIMEOUT 60)
 endfunction()
