@@ -88,6 +88,11 @@ Finding check_userfaultfd() {
                 "run a kernel of 6.1 or later with CONFIG_USERFAULTFD");
 }
 
+// The same on every host: a diff of Firecracker's stands on what the microVM was loaded from, which its wake has spent.
+Finding check_snapshots() {
+  return wanted("snapshots, for sleeping", true, "full, compressed; no diffs: what one would stand on is spent by the wake", "");
+}
+
 Finding check_swap(const PreflightPaths& paths) {
   const std::string swaps = content(paths.root + "/proc/swaps").value_or("");
   std::istringstream lines(swaps);
@@ -220,6 +225,7 @@ std::vector<Finding> preflight(const PreflightPaths& paths) {
           check_versions(paths),
           check_device_mapper(),
           check_userfaultfd(),
+          check_snapshots(),
           check_file(paths, "SMT is off", "/sys/devices/system/cpu/smt/control", {"off", "forceoff", "notsupported", "notimplemented"},
                      "boot with nosmt: siblings share caches that tenants can read each other by"),
           check_file(paths, "KSM is off", "/sys/kernel/mm/ksm/run", {"0"}, "echo 0 > /sys/kernel/mm/ksm/run"),

@@ -84,21 +84,23 @@ TEST_F(WakeWhole, MayHaveMoreMemoryForAsLongAsItLives) {
   EXPECT_EQ(limit(), before);
 }
 
-// A wake that fails is not tried in another way: here the sealed file's last chunks are not what they were.
+// A wake that fails is not tried in another way: here one of the sealed file's last chunks is not what it was, so the page server was
+// ready, and no VMM has been started yet.
 TEST_F(WakeWhole, FailsWhereThePageServerDoesAndTheSnapshotStays) {
   ASSERT_TRUE(falls_asleep(1));
   ASSERT_TRUE(to_sealer(wake_task(wire::Op::kHandOver, 1)).ok);
+  const auto at = static_cast<std::streamoff>(fs::file_size(snapshot_path()) * 3 / 4);
   std::fstream file(snapshot_path(), std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(4096);
+  file.seekg(at);
   const char was = static_cast<char>(file.get());
-  file.seekp(4096);
+  file.seekp(at);
   file.put(static_cast<char>(was ^ 1)).flush();
   const auto made = to_jail(wake_task(wire::Op::kMake, 1));
   EXPECT_FALSE(made.ok);
-  EXPECT_THAT(made.error.message(), HasSubstr("page server"));
+  EXPECT_THAT(made.error.message(), HasSubstr("wait for the page server, which has ended"));
   EXPECT_THAT(members(), IsEmpty());
   EXPECT_FALSE(fs::exists(memory_path()));
-  file.seekp(4096);
+  file.seekp(at);
   file.put(was).flush();
   const auto awake = wakes(1);
   ASSERT_TRUE(awake) << awake.error().message();
