@@ -139,6 +139,11 @@ Status add_uses(const std::string& directory, lang::Kind kind, std::string_view 
 }
 
 int collect_images(const Context& context, const ImageOptions& options) {
+  std::error_code unseen;
+  if (!std::filesystem::is_directory(options.desired, unseen)) {
+    return error(context.output, "nothing is collected: there is no directory of projections at " + options.desired +
+                                     ", so what they name cannot be known (agentd's first start makes it; --desired names another)");
+  }
   const auto store = images::Store::open(options.state);
   if (!store) return error(context.output, store.error().message());
   const auto uses = [&]() -> Result<std::set<Digest>> {

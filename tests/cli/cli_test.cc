@@ -59,6 +59,17 @@ class Mvm : public ::testing::Test {
   std::string dir_;
 };
 
+TEST_F(Mvm, CollectsNoImageWhereThereAreNoProjectionsToAsk) {
+  std::filesystem::create_directories(at("state-dir/images"));
+  std::filesystem::create_directories(at("state-dir/records"));
+  const std::string collect = "image --state-dir " + at("state-dir") + " collect --older-than 0 --desired " + at("desired");
+  const Ran none = run(collect);
+  EXPECT_EQ(none.exit, 2) << none.out;
+  EXPECT_NE(none.out.find("nothing is collected: there is no directory of projections at " + at("desired")), std::string::npos) << none.out;
+  std::filesystem::create_directory(at("desired"));
+  EXPECT_EQ(run(collect).exit, 0);
+}
+
 TEST_F(Mvm, MakesAPlanThatItsOwnCheckAccepts) {
   const Ran made = run("plan make" + offline("p1"));
   ASSERT_EQ(made.exit, 0) << made.out;
