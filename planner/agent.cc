@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -59,37 +57,13 @@ void log_event(const wire::Event& event, const Log& log) {
   }
 }
 
-// Of a statement that failed: a guest that did not do as it was told is told nothing more. One that was to rest and said no is asked again when it has
-// been idle once more, and so is an instance that could not be put to sleep.
-void remember_failure(const wire::Event& event, const lang::Document& plan, Memory& memory) {
+// The instance whose guest did not park, or did not go on.
+std::optional<Subject> did_not_obey(const wire::Event& event, const lang::Document& plan) {
   const auto* progress = std::get_if<wire::Progress>(&event);
-  if (progress == nullptr || progress->phase != wire::Phase::kFailed || progress->index >= plan.statements.size()) return;
+  if (progress == nullptr || progress->phase != wire::Phase::kFailed || progress->index >= plan.statements.size()) return std::nullopt;
   const lang::Statement& statement = plan.statements[progress->index];
-  const bool was_to_rest = memory.idle.rests().contains(statement.subject);
-  const bool said_no = progress->error.code == Errc::kDenied;
-  if (statement.word == lang::Word::kGuest && !(was_to_rest && said_no)) memory.deaf.insert(statement.subject);
-  else if (was_to_rest) memory.idle.refused(statement.subject, std::chrono::steady_clock::now());
-}
-
-// What hostd's workers read of the instances that run, when that is due. That it could not be had is no failure: what runs then is as idle as it was.
-std::optional<std::vector<wire::Reading>> ask_readings(const AgentConfig& config, Memory& memory, Idle::Time now) {
-  const IdleSettings& settings = memory.idle.settings();
-  if (settings.warm_after.count() == 0 && settings.sleep_after.count() == 0 && settings.pressure == 0) return std::nullopt;
-  if (memory.read && now - *memory.read < read_every(settings)) return std::nullopt;
-  auto client = BrokerClient::connect(config.socket);
-  if (!client) return std::nullopt;
-  auto readings = client->readings();
-  memory.read = std::chrono::steady_clock::now();
-  return readings ? std::optional(*std::move(readings)) : std::nullopt;
-}
-
-// Who rests from now on.
-void decide(const AgentConfig& config, const lang::Document& projection, const Report& report, Memory& memory) {
-  const auto now = std::chrono::steady_clock::now();
-  const auto readings = ask_readings(config, memory, now);
-  using Span = std::span<const wire::Reading>;
-  memory.idle.see(read_fleet(report.state), readings ? std::optional<Span>(*readings) : std::nullopt, now);
-  memory.idle.decide(projection, memory.pressure ? memory.pressure() : std::nullopt, now);
+  if (statement.word != lang::Word::kGuest) return std::nullopt;
+  return statement.subject;
 }
 
 Report judge(Report report, const wire::Event& last) {
@@ -112,7 +86,7 @@ Report judge(Report report, const wire::Event& last) {
 }
 
 Report submit(Report report, const AgentConfig& config, const Desired& desired, const lang::Document& plan, std::span<const std::uint8_t> keys,
-              const Log& log, Memory& memory) {
+              const Log& log, std::set<Subject>& deaf) {
   auto client = BrokerClient::connect(config.socket);
   if (!client) return failed(std::move(report), client.error().message());
   const std::string text = lang::print(plan);
@@ -121,45 +95,10 @@ Report submit(Report report, const AgentConfig& config, const Desired& desired, 
   const Submission submission{text, desired.text, desired.signature, keys, wire::Mode::kApply};
   auto last = client->submit(submission, [&](const wire::Event& event) {
     log_event(event, log);
-    remember_failure(event, plan, memory);
+    if (const auto instance = did_not_obey(event, plan)) deaf.insert(*instance);
   });
   if (!last) return failed(std::move(report), last.error().message());
   return judge(std::move(report), *last);
-}
-
-Report plan_and_submit(const AgentConfig& config, const Log& log, Memory& memory) {
-  Report report;
-  auto policy = read_policy(config.policy);
-  if (!policy) return failed(std::move(report), policy.error().message());
-  auto scan = scan_desired(config.desired, *policy);
-  if (!scan) return failed(std::move(report), scan.error().message());
-  report.unfit = std::move(scan->unfit);
-  if (auto asked = ask_host(config.socket, report); !asked) return failed(std::move(report), asked.error().message());
-  if (scan->good.empty()) return report;
-
-  const Desired& desired = scan->good[0];
-  report.generation = desired.projection.header.generation;
-  const std::uint64_t seen = report.state.header.generation;
-  if (report.generation < seen) {
-    return failed(std::move(report), "the newest projection has generation " + std::to_string(report.generation) + ", the host has seen " + std::to_string(seen));
-  }
-  decide(config, desired.projection, report, memory);
-  Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed, config.vault});
-  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr)), memory.deaf, memory.idle.rests(),
-                      memory.idle.held(std::chrono::steady_clock::now())};
-  Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
-  for (const Note& note : compiled.notes) {
-    if (memory.idle.rests().contains(note.subject)) memory.idle.hindered(note.subject, std::chrono::steady_clock::now());
-  }
-  report.notes = std::move(compiled.notes);
-  report.missing = envelopes.missing();
-  if (!compiled.needed) {
-    report.outcome = Outcome::kConverged;
-    return report;
-  }
-  const auto keys = envelopes.bundle(compiled.plan.statements);
-  if (!keys) return failed(std::move(report), keys.error().message());
-  return submit(std::move(report), config, desired, compiled.plan, *keys, log, memory);
 }
 
 }  // namespace
@@ -175,20 +114,34 @@ std::string_view to_string(Outcome outcome) {
   return "unknown";
 }
 
-std::chrono::seconds read_every(const IdleSettings& settings) {
-  using std::chrono::seconds;
-  auto shortest = seconds(60);
-  for (const seconds each : {settings.warm_after, settings.sleep_after}) {
-    if (each.count() != 0) shortest = std::min(shortest, each);
-  }
-  return std::max(shortest / 4, seconds(1));
-}
+Report step(const AgentConfig& config, const Log& log, std::set<Subject>& deaf) {
+  Report report;
+  auto policy = read_policy(config.policy);
+  if (!policy) return failed(std::move(report), policy.error().message());
+  auto scan = scan_desired(config.desired, *policy);
+  if (!scan) return failed(std::move(report), scan.error().message());
+  report.unfit = std::move(scan->unfit);
+  if (auto asked = ask_host(config.socket, report); !asked) return failed(std::move(report), asked.error().message());
+  if (scan->good.empty()) return report;
 
-Report step(const AgentConfig& config, const Log& log, Memory& memory) {
-  Report report = plan_and_submit(config, log, memory);
-  report.rests = memory.idle.rests();
-  report.held = memory.idle.held(std::chrono::steady_clock::now());
-  return report;
+  const Desired& desired = scan->good[0];
+  report.generation = desired.projection.header.generation;
+  const std::uint64_t seen = report.state.header.generation;
+  if (report.generation < seen) {
+    return failed(std::move(report), "the newest projection has generation " + std::to_string(report.generation) + ", the host has seen " + std::to_string(seen));
+  }
+  Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed, config.vault});
+  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr)), deaf};
+  Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
+  report.notes = std::move(compiled.notes);
+  report.missing = envelopes.missing();
+  if (!compiled.needed) {
+    report.outcome = Outcome::kConverged;
+    return report;
+  }
+  const auto keys = envelopes.bundle(compiled.plan.statements);
+  if (!keys) return failed(std::move(report), keys.error().message());
+  return submit(std::move(report), config, desired, compiled.plan, *keys, log, deaf);
 }
 
 std::string to_json(const Report& report) {
@@ -202,10 +155,6 @@ std::string to_json(const Report& report) {
   for (const Unfit& unfit : report.unfit) json["unfit"].push_back({{"file", unfit.file}, {"why", unfit.why}});
   json["missing"] = nlohmann::ordered_json::array();
   for (const sealing::Label& label : report.missing) json["missing"].push_back(to_string(label));
-  json["resting"] = nlohmann::ordered_json::object();
-  for (const auto& [subject, rest] : report.rests) json["resting"][to_string(subject)] = rest == Rest::kWarm ? "warm" : "asleep";
-  json["held"] = nlohmann::ordered_json::array();
-  for (const Subject& subject : report.held) json["held"].push_back(to_string(subject));
   if (report.has_state) {
     json["host"] = {{"generation", report.state.header.generation}, {"state", to_string(lang::text_digest(report.state))}};
     std::map<std::string, std::array<std::uint64_t, 4>> pools;

@@ -7,10 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <set>
@@ -21,10 +18,8 @@
 #include "base/fd.h"
 #include "broker/sandbox/enter.h"
 #include "planner/agent.h"
-#include "planner/api.h"
 #include "planner/files.h"
 #include "planner/held.h"
-#include "planner/requests.h"
 #include "planner/signing.h"
 #include "sealing/wanted.h"
 
@@ -36,44 +31,23 @@ constexpr int kFirstRetryMs = 500;    // after a failure; doubled up to kInterva
 constexpr int kMaxRetryMs = kIntervalMs * 6;
 constexpr int kChangesInARow = 16;    // after so many plans without rest, something keeps falling over: slow down
 constexpr unsigned kStatusMode = 0644;
-constexpr int kPendingMs = 1'000;     // the longest wait where somebody waits for an answer
-constexpr const char* kResting = "resting";  // beside the status file: who rests, and who is held
 
 void log_line(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
 struct Options {
   AgentConfig config;
-  IdleSettings idle;
   bool once = false;
 };
 
 int usage() {
   std::fputs(
-      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--sealed DIR] [--vault DIR] [--listen PATH]\n"
-      "       [--idle-warm SECONDS] [--idle-sleep SECONDS] [--idle-pressure PERCENT] [--once]\n"
+      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--sealed DIR] [--vault DIR] [--once]\n"
       "Reads signed projections in DIR, and brings this node to the newest. Keys that it needs are sealed to hostd's offer, which it\n"
-      "writes beside the status file, with what it misses, and lie in the directories of --sealed and --vault. --status '', --sealed '', --vault '',\n"
-      "--listen '': there is none.\n"
-      "An instance that is idle for so long is paused (300), or put to sleep (900); 0: never. Where memory is short for that share of the time (10), the\n"
-      "coldest are put to sleep before; 0: never.\n"
+      "writes beside the status file, with what it misses, and lie in the directories of --sealed and --vault. --status '', --sealed '', --vault '':\n"
+      "there is none.\n"
       "--once: stop as soon as the node is as wanted (exit 0), or a step fails (1) or is refused (2).\n",
       stderr);
   return EX_USAGE;
-}
-
-bool read_number(std::string_view text, std::uint32_t most, std::uint32_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size() && number <= most;
-}
-
-// Of a name and what follows it; false: it is none.
-bool read_idle(const std::string& name, const std::string& value, IdleSettings& idle) {
-  constexpr std::uint32_t kMaxSeconds = 30 * 24 * 60 * 60;
-  std::uint32_t number = 0;
-  if (name == "--idle-pressure") return read_number(value, 100, idle.pressure);
-  if (!read_number(value, kMaxSeconds, number)) return false;
-  (name == "--idle-warm" ? idle.warm_after : idle.sleep_after) = std::chrono::seconds(number);
-  return name == "--idle-warm" || name == "--idle-sleep";
 }
 
 std::optional<Options> parse_options(int argc, char** argv) {
@@ -90,37 +64,20 @@ std::optional<Options> parse_options(int argc, char** argv) {
                           : name == "--status" ? &options.config.status
                           : name == "--sealed" ? &options.config.sealed
                           : name == "--vault" ? &options.config.vault
-                          : name == "--listen" ? &options.config.listen
                                                : nullptr;
-    if (i + 1 == argc) return std::nullopt;
-    const std::string value = argv[++i];
-    if (target != nullptr) *target = value;
-    else if (!read_idle(name, value, options.idle)) return std::nullopt;
+    if (target == nullptr || i + 1 == argc) return std::nullopt;
+    *target = argv[++i];
   }
-  // Shorter times than what begins to run is left alone for would never come.
-  const auto shortest = options.idle.warm_after.count() != 0 ? options.idle.warm_after : options.idle.sleep_after;
-  if (shortest.count() != 0) options.idle.awake_for = std::min(options.idle.awake_for, shortest);
   return options;
 }
 
 struct Opened {
   Fd changes;  // inotify, of the directories of projections and of envelopes
   std::vector<Held> places;
-  Fd pressure;   // not valid: this kernel does not say
-  std::optional<Fd> listener;
-  Kept kept;     // by the agent before
-  Peers peers;
 };
 
-// Of what the agent before has left there, as much as there is.
-Kept read_resting(const AgentConfig& config) {
-  if (config.status.empty()) return {};
-  const auto text = read_file(AT_FDCWD, directory_of(config.status) + "/" + kResting, kMaxKeptText);
-  return text ? read_kept(*text) : Kept{};
-}
-
 Result<Opened> open_all(const AgentConfig& config) {
-  Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}, Fd(open(config.pressure.c_str(), O_RDONLY | O_CLOEXEC)), std::nullopt, read_resting(config), {getuid(), getgid()}};
+  Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}};
   for (const std::string& watched : {config.desired, config.sealed, config.vault}) {
     if (watched.empty() || inotify_add_watch(opened.changes.get(), watched.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) >= 0) continue;
     const int saved = errno;
@@ -134,11 +91,6 @@ Result<Opened> open_all(const AgentConfig& config) {
     auto held = hold(name, std::move(path));
     if (!held) return forward(held.error());
     opened.places.push_back(*std::move(held));
-  }
-  if (!config.listen.empty()) {
-    auto listener = Api::listen_at(config.listen);
-    if (!listener) return forward(listener.error());
-    opened.listener = *std::move(listener);
   }
   // libcrypto reads its configuration, and loads what that names, when it is first used.
   if (auto works = check_signatures_work(); !works) return forward(works.error());
@@ -161,7 +113,6 @@ void lock_up(const sandbox::Grants& grants, const std::vector<Held>& held) {
 // What was last said, so that it is said once.
 struct Told {
   std::string status;
-  std::optional<Kept> kept;
   std::optional<std::vector<std::uint8_t>> offer, wanted;
 };
 
@@ -189,13 +140,6 @@ void publish_what_is_wanted(const Report& report, const AgentConfig& config, Tol
   publish("wanted", wanted_of(report), config, told.wanted);
 }
 
-// For the next agent: who rests, and who is held. Before a plan is made of it, or right after: an agent that dies in between wakes one too many, or finds it out.
-void keep(const Kept& kept, const AgentConfig& config, Told& told) {
-  if (config.status.empty() || told.kept == kept) return;
-  if (auto written = replace_file(directory_of(config.status) + "/" + kResting, write_kept(kept), kStatusMode); !written) return log_line(written.error().message());
-  told.kept = kept;
-}
-
 // Says what is new since the last report, and writes the status file. What could not be written is told again.
 void tell(const Report& report, const AgentConfig& config, Told& told) {
   publish_what_is_wanted(report, config, told);
@@ -213,108 +157,61 @@ void tell(const Report& report, const AgentConfig& config, Told& told) {
   }
 }
 
-std::optional<double> pressure_of(const Fd& file) {
-  if (!file.valid()) return std::nullopt;
-  std::array<char, 256> text{};
-  const ssize_t size = pread(file.get(), text.data(), text.size(), 0);
-  return size > 0 ? read_pressure({text.data(), static_cast<std::size_t>(size)}) : std::nullopt;
-}
-
-class Agent {
- public:
-  Agent(const Options& options, Opened opened)
-      : options_(options), changes_(std::move(opened.changes)), places_(std::move(opened.places)), pressure_(std::move(opened.pressure)),
-        memory_{{}, Idle(options.idle, std::move(opened.kept)), [this] { return pressure_of(pressure_); }, {}} {
-    if (opened.listener) api_.emplace(*std::move(opened.listener), opened.peers);
-  }
-
-  int serve();
-
- private:
-  void wait(int milliseconds);
-  void answer(const Report& report);
-  [[nodiscard]] bool is_where_it_was() const;
-
-  const Options& options_;
-  Fd changes_;
-  std::vector<Held> places_;
-  Fd pressure_;
-  Memory memory_;
-  std::optional<Api> api_;
-  Requests requests_;
-  Told told_;
-};
-
-// Until something changes in a directory, somebody asks for something, or the time is over.
-void Agent::wait(int milliseconds) {
-  std::vector<pollfd> waited = {{changes_.get(), POLLIN, 0}};
-  if (api_) api_->add_to(waited);
-  if (poll(waited.data(), waited.size(), requests_.waiting() ? std::min(milliseconds, kPendingMs) : milliseconds) <= 0) return;
+// Until something changes in a directory, or the time is over.
+void wait_for_change(const Fd& changes, int milliseconds) {
+  pollfd wanted{changes.get(), POLLIN, 0};
+  if (poll(&wanted, 1, milliseconds) <= 0) return;
   alignas(inotify_event) char events[4096];
-  if (waited[0].revents != 0 && read(changes_.get(), events, sizeof events) < 0) log_line("the watched directory cannot be read");
-  if (!api_) return;
-  const auto now = std::chrono::steady_clock::now();
-  for (const Api::Asked& asked : api_->take(std::span(waited).subspan(1))) {
-    if (const auto answer = requests_.take(asked.who, asked.request, memory_.idle, now)) api_->answer(asked.who, *answer);
-  }
+  if (read(changes.get(), events, sizeof events) < 0) log_line("the watched directory cannot be read");
 }
 
-void Agent::answer(const Report& report) {
-  for (const Requests::Answer& each : requests_.after(report, std::chrono::steady_clock::now())) api_->answer(each.who, each.answer);
-}
-
-bool Agent::is_where_it_was() const {
-  const auto gone = std::ranges::find_if_not(places_, is_still_there);
-  if (gone == places_.end()) return true;
-  log_line("mvm-agentd: " + gone->path + " is no longer the directory that it may use: it has to be started again");
-  return false;
-}
-
-int Agent::serve() {
-  const int interval = std::min(kIntervalMs, static_cast<int>(std::chrono::milliseconds(read_every(options_.idle)).count()));
+int serve(const Options& options, const Opened& opened) {
+  Told told;
+  std::set<Subject> deaf;  // guests that did not do as they were told
   int retry = kFirstRetryMs;
   int changes_in_a_row = 0;
-  while (is_where_it_was()) {
-    const Report report = step(options_.config, log_line, memory_);
-    tell(report, options_.config, told_);
-    keep(memory_.idle.kept(), options_.config, told_);
-    answer(report);
+  while (true) {
+    for (const Held& held : opened.places) {
+      if (is_still_there(held)) continue;
+      log_line("mvm-agentd: " + held.path + " is no longer the directory that it may use: it has to be started again");
+      return EX_TEMPFAIL;
+    }
+    const Report report = step(options.config, log_line, deaf);
+    tell(report, options.config, told);
     switch (report.outcome) {
       case Outcome::kChanged:
         retry = kFirstRetryMs;
-        wait(++changes_in_a_row % kChangesInARow == 0 ? kIntervalMs : 0);
-        break;
+        if (++changes_in_a_row % kChangesInARow == 0) wait_for_change(opened.changes, kIntervalMs);
+        continue;
       case Outcome::kIdle:
       case Outcome::kConverged:
-        if (options_.once) return EX_OK;
+        if (options.once) return EX_OK;
         retry = kFirstRetryMs;
         changes_in_a_row = 0;
-        wait(interval);
+        wait_for_change(opened.changes, kIntervalMs);
         break;
       case Outcome::kRefused:
       case Outcome::kFailed:
-        if (options_.once) return report.outcome == Outcome::kRefused ? 2 : 1;
-        wait(retry);
+        if (options.once) return report.outcome == Outcome::kRefused ? 2 : 1;
+        wait_for_change(opened.changes, retry);
         retry = std::min(retry * 2, kMaxRetryMs);
         break;
     }
   }
-  return EX_TEMPFAIL;
 }
 
 }  // namespace
 
 int run(int argc, char** argv, const sandbox::Grants& grants) {
-  auto options = parse_options(argc, argv);
+  const auto options = parse_options(argc, argv);
   if (!options) return usage();
-  if (options->once) options->config.listen.clear();
-  auto opened = open_all(options->config);
+  const auto opened = open_all(options->config);
   if (!opened) {
     log_line("mvm-agentd: cannot " + opened.error().message());
     return 1;
   }
   lock_up(grants, opened->places);
-  return Agent(*options, *std::move(opened)).serve();
+  return serve(*options, *opened);
 }
 
 }  // namespace mvm::planner

@@ -197,21 +197,6 @@ Result<Population> population(int cgroup) {
   return fail(Errc::kCorrupt, "read cgroup.events");
 }
 
-Result<Usage> usage(int cgroup) {
-  const auto cpu = read_file(cgroup, "cpu.stat", kMaxSmallFile);
-  if (!cpu) return forward(cpu.error());
-  const auto memory = read_file(cgroup, "memory.current", kMaxSmallFile);
-  if (!memory) return forward(memory.error());
-  constexpr std::string_view kUsage = "usage_usec ";  // its first line
-  if (!cpu->starts_with(kUsage)) return fail(Errc::kCorrupt, "read cpu.stat");
-  Usage usage;
-  for (const auto& [text, number] : {std::pair(std::string_view(*cpu).substr(kUsage.size()), &usage.cpu), std::pair(std::string_view(*memory), &usage.memory)}) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-    if (error != std::errc() || end == text.data() + text.size() || *end != '\n') return fail(Errc::kCorrupt, "read a number of the cgroup's");
-  }
-  return usage;
-}
-
 Result<std::vector<pid_t>> processes(int cgroup) {
   const auto text = read_file(cgroup, std::string(kLeaf) + "/cgroup.procs", kMaxProcsFile);
   if (!text && text.error().sys_errno == ENOENT) return std::vector<pid_t>{};

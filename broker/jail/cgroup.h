@@ -58,11 +58,6 @@ class Cgroups {
 
 // Of an instance's cgroup.
 [[nodiscard]] Result<Population> population(int cgroup);
-struct Usage {
-  std::uint64_t cpu = 0;     // microseconds, since it was made
-  std::uint64_t memory = 0;  // bytes, now
-};
-[[nodiscard]] Result<Usage> usage(int cgroup);
 // The processes of its leaf; none where it has no leaf.
 [[nodiscard]] Result<std::vector<pid_t>> processes(int cgroup);
 // A leaf that nothing was ever killed in. The cgroup is empty.

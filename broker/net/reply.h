@@ -57,7 +57,6 @@ struct Link {
   std::string kind;  // IFLA_INFO_KIND
   std::array<std::uint8_t, 6> mac{};
   TunState tun;
-  std::uint64_t received = 0, sent = 0;  // frames, by the host: of a tap, what its guest sent and received
 };
 
 // The body of RTM_NEWLINK.

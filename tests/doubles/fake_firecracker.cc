@@ -231,8 +231,6 @@ class Server {
       const std::string line = client.in.substr(0, end);
       if (line == "state" || vmm_.life() != Life::kRunning) {
         say(client.fd, life + "\n");
-      } else if (line.starts_with("work ")) {
-        say(client.fd, vmm_.daemon().work(line.substr(5)) ? "ok\n" : "no such word\n");
       } else if (line == "daemon") {
         say(client.fd, vmm_.daemon().told() + "\n");
       } else if (line == "memory" || line == "canary" || line.starts_with("dirty ")) {
