@@ -64,6 +64,14 @@ Snapshot sealed(std::size_t bytes) {
   return snapshot;
 }
 
+// A page server that has its order. `gets`: where the memory goes.
+sandbox::Worker ordered(const Snapshot& snapshot, int executable, int gets, const pages::Keys& keys) {
+  const std::array<int, 2> extra = {snapshot.file.get(), gets};
+  auto worker = sandbox::spawn({.executable = executable, .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
+  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, {}, 0, 10'000}, keys)) std::exit(1);
+  return *std::move(worker);
+}
+
 struct Lazy {
   double ready_ms, served_ms, all_ms;
   std::vector<double> faults_us;
@@ -72,11 +80,10 @@ struct Lazy {
 // `touch_all`: go on and fault on a page of each chunk that is not there yet, in a random order.
 Lazy wake_lazily(const Snapshot& snapshot, int executable, bool touch_all) {
   const test::Listener listener;
-  const std::array<int, 2> extra = {snapshot.file.get(), listener.fd()};
   const pages::Keys keys{snapshot.key(), *test::arena().take(pages::kDataKeyBytes)};
   const auto begun = Clock::now();
-  auto worker = sandbox::spawn({.executable = executable, .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
-  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, {}, 0, 10'000}, keys) || !test::next_report(*worker)) std::exit(1);
+  const auto worker = ordered(snapshot, executable, listener.fd(), keys);
+  if (!test::next_report(worker)) std::exit(1);
   const auto ready = Clock::now();
   const test::WatchedMemory memory({snapshot.memory});  // what Firecracker does
   const Fd connection(listener.connected());
@@ -94,26 +101,24 @@ Lazy wake_lazily(const Snapshot& snapshot, int executable, bool touch_all) {
     (void)*memory.at(page);
     lazy.faults_us.push_back(us(Clock::now() - before));
   }
-  while (const auto report = test::next_report(*worker)) {
+  while (const auto report = test::next_report(worker)) {
     if (report->said == pages::Said::kWhole) break;
   }
   lazy.all_ms = ms(Clock::now() - begun);
-  if (test::ended(*worker) != 0) std::exit(1);
+  if (test::ended(worker) != 0) std::exit(1);
   return lazy;
 }
 
 double wake_whole(const Snapshot& snapshot, int executable) {
   const Fd memory(memfd_create("memory", MFD_CLOEXEC));
-  const std::array<int, 2> extra = {snapshot.file.get(), memory.get()};
   const pages::Keys keys{snapshot.key(), *test::arena().take(pages::kDataKeyBytes)};
   const auto begun = Clock::now();
-  auto worker = sandbox::spawn({.executable = executable, .grants = grants::kPages, .user = {test::kNobodyElse, test::kNobodyElse}, .extra = extra});
-  if (!worker || !pages::send_order(worker->channel.get(), {snapshot.digest, {}, 0, 10'000}, keys)) std::exit(1);
+  const auto worker = ordered(snapshot, executable, memory.get(), keys);
   for (const pages::Said expected : {pages::Said::kReady, pages::Said::kWhole}) {
-    const auto report = test::next_report(*worker);
+    const auto report = test::next_report(worker);
     if (!report || report->said != expected) std::exit(1);
   }
-  if (test::ended(*worker) != 0) std::exit(1);
+  if (test::ended(worker) != 0) std::exit(1);
   void* const mapped = mmap(nullptr, snapshot.memory, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory.get(), 0);
   (void)*static_cast<volatile std::uint8_t*>(mapped);
   const double taken = ms(Clock::now() - begun);

@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto again = to_be_signed(std::move(draft), envelope->enc, envelope->ciphertext);
   again.insert(again.end(), envelope->signature.begin(), envelope->signature.end());
   fuzz::must(std::ranges::equal(again, input), "there is one way to write it");
-  fuzz::must(!session.open(envelope->label, input), "nothing opens that was not sealed to this session");
+  fuzz::must(!session.open(envelope->label, input), "nothing opens that was not sealed to this key pair");
   // Past the look at the recipient, down to HPKE.
   std::ranges::copy(key_id(session.public_key()).bytes, again.begin() + 120);
   const auto opened = session.open(envelope->label, again);

@@ -29,7 +29,7 @@ class Session {
   [[nodiscard]] static Result<Session> take(SecretArena arena, int socket);
 
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
-  // What is in it, where it is an envelope with exactly this label, sealed to this session and unchanged, and the plaintext is what the
+  // What is in it, where it is an envelope with exactly this label, sealed to this key pair and unchanged, and the plaintext is what the
   // label says. kMalformed, kLimit: no envelope. kDenied: another label, another session, or changed. Who signed it is not looked at.
   [[nodiscard]] Result<Secret> open(const Label& expected, Bytes envelope) const;
   [[nodiscard]] const SecretArena& arena() const { return arena_; }

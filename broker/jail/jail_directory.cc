@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <vector>
 
 #include "base/derived.h"
@@ -16,13 +15,13 @@
 #include "broker/jail/cgroup.h"
 #include "broker/jail/drive_nodes.h"
 #include "broker/jail/memory_directory.h"
+#include "broker/jail/way.h"
 
 namespace mvm::jail {
 namespace {
 
 constexpr const char* kJails = "jails";
 constexpr unsigned kMiscMajor = 10;
-constexpr std::size_t kMaxMisc = 64 * 1024;
 constexpr const char* kExecName = "firecracker";  // the jailer names a directory after the executable
 constexpr const char* kKernel = "kernel";
 constexpr std::size_t kChunk = 256 << 10;
@@ -91,23 +90,6 @@ Result<Fd> open_image_file(int images, const std::string& path) {
 }
 
 std::string image_file(const Digest& image, const char* name) { return "images/" + to_hex(image.bytes) + "/" + name; }
-
-// "126 userfaultfd" of /proc/misc: the minor of the device, 10 being the major of all there.
-Result<unsigned> userfaultfd_minor() {
-  const Fd misc(open("/proc/misc", O_RDONLY | O_CLOEXEC));
-  const int saved = errno;
-  if (!misc.valid()) return fail_errno(saved, "open", "/proc/misc");
-  const auto text = read_all(misc.get(), kMaxMisc);
-  if (!text) return forward(text.error());
-  const std::size_t name = text->find(" userfaultfd\n");
-  if (name == std::string::npos) return fail(Errc::kUnsupported, "find userfaultfd");
-  const std::size_t line = text->rfind('\n', name) + 1;
-  const std::size_t digits = text->find_first_not_of(' ', line);
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(text->data() + digits, text->data() + name, number);
-  if (error != std::errc() || end != text->data() + name) return fail(Errc::kMalformed, "find userfaultfd", "/proc/misc");
-  return number;
-}
 
 }  // namespace
 
@@ -233,7 +215,7 @@ Status close_jail(int root) {
 Status place_userfaultfd(int root, uid_t uid) {
   const auto folder = open_beneath(root, "dev", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!folder) return forward(folder.error());
-  const auto minor_number = userfaultfd_minor();
+  const auto minor_number = userfaultfd_minor("/proc/misc");
   if (!minor_number) return forward(minor_number.error());
   if (mknodat(folder->get(), "userfaultfd", S_IFCHR | 0600, makedev(kMiscMajor, *minor_number)) != 0) {
     const int saved = errno;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/fd.h"
@@ -28,13 +29,26 @@ std::string missing_of_userfaultfd() {
 
 }  // namespace
 
-Result<ChosenWay> choose_way(const std::string& misc) {
+Result<unsigned> userfaultfd_minor(const std::string& misc) {
   const Fd file(open(misc.c_str(), O_RDONLY | O_CLOEXEC));
   const int saved = errno;
   if (!file.valid()) return fail_errno(saved, "open", misc);
-  const auto devices = read_all(file.get(), kMaxMisc);
-  if (!devices) return forward(devices.error());
-  if (devices->find(" userfaultfd\n") == std::string::npos) return ChosenWay{Way::kWhole, "this kernel has no /dev/userfaultfd"};
+  const auto text = read_all(file.get(), kMaxMisc);
+  if (!text) return forward(text.error());
+  const std::size_t name = text->find(" userfaultfd\n");
+  if (name == std::string::npos) return fail(Errc::kUnsupported, "find userfaultfd");
+  const std::size_t line = text->rfind('\n', name) + 1;
+  const std::size_t digits = text->find_first_not_of(' ', line);
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text->data() + digits, text->data() + name, number);
+  if (error != std::errc() || end != text->data() + name) return fail(Errc::kMalformed, "find userfaultfd", misc);
+  return number;
+}
+
+Result<ChosenWay> choose_way(const std::string& misc) {
+  const auto device = userfaultfd_minor(misc);
+  if (!device && device.error().code == Errc::kUnsupported) return ChosenWay{Way::kWhole, "this kernel has no /dev/userfaultfd"};
+  if (!device) return forward(device.error());
   std::string missing = missing_of_userfaultfd();
   return missing.empty() ? ChosenWay{} : ChosenWay{Way::kWhole, std::move(missing)};
 }

@@ -18,6 +18,9 @@ struct ChosenWay {
   std::string why;  // of kWhole: what is missing
 };
 
+// The minor of /dev/userfaultfd, by `misc`, where the kernel lists such devices: "126 userfaultfd". kUnsupported: it lists none.
+[[nodiscard]] Result<unsigned> userfaultfd_minor(const std::string& misc);
+
 // Page by page where this kernel has /dev/userfaultfd, which is all that a VMM in a jail can have one by (Linux 6.1 and later), and tells of memory that is
 // removed, which Firecracker asks for. `misc`: where the kernel lists its devices, /proc/misc.
 [[nodiscard]] Result<ChosenWay> choose_way(const std::string& misc);

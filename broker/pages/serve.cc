@@ -88,6 +88,7 @@ Result<bool> is_file(int fd) {
   return S_ISREG(info.st_mode);
 }
 
+// The image by value: it and its key are gone when this returns, before anybody is told that all is in.
 Status serve_whole(snapshot_file::Image image, const Fd& memory) { return snapshot_file::write_memory(image, memory.get()); }
 
 Status serve(const SecretArena& arena) {

@@ -26,6 +26,8 @@ namespace {
 constexpr const char* kBoot = "boot";
 constexpr long kCgroup2Magic = 0x63677270;  // statfs(2)
 constexpr mode_t kOthersMayWrite = 022;
+constexpr useconds_t kPause = 20'000;
+constexpr int kPausesForWorkers = 500;
 
 std::unexpected<Error> system_error(int saved, const char* tried, const std::string& on) { return fail_errno(saved, tried, on); }
 
@@ -77,26 +79,17 @@ Result<std::string> read_policy(const std::string& path) {
   return text;
 }
 
-// kBusy where somebody else has it.
-Result<Fd> take_lock(const Fd& state, const char* name, const char* tried) {
+// kBusy where somebody else has it, and still has it after so many pauses.
+Result<Fd> take_lock(const Fd& state, const char* name, const char* tried, int pauses) {
   auto fd = open_file(state, name, O_RDONLY | O_CREAT);
   if (!fd) return fd;
-  if (flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
+  while (flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
     const int saved = errno;
-    return saved == EWOULDBLOCK ? fail(Errc::kBusy, tried) : system_error(saved, "lock", name);
-  }
-  return fd;
-}
-
-// Workers whose hostd was killed die with it, but a system call that one is in goes to its end first: until then, nobody else may look or touch.
-Result<Fd> await_workers(const Fd& state) {
-  constexpr int kTries = 500;
-  constexpr useconds_t kPause = 20'000;
-  for (int i = 0;; ++i) {
-    auto lock = take_lock(state, kWorkersLock, "start workers: one of a hostd before this does not end");
-    if (lock || lock.error().code != Errc::kBusy || i == kTries) return lock;
+    if (saved != EWOULDBLOCK) return system_error(saved, "lock", name);
+    if (pauses-- == 0) return fail(Errc::kBusy, tried);
     usleep(kPause);
   }
+  return fd;
 }
 
 // Made anew: one that another process has left is nobody's. /proc/self/fd, so that the name stays below the directory held.
@@ -160,10 +153,11 @@ Result<Opened> open_all(const Setup& setup) {
       if (auto made = own_directory(out.state.get(), name, {user->uid, user->gid, 0700}); !made) return forward(made.error());
     }
   }
-  auto lock = take_lock(out.state, "lock", "be the only hostd of this state directory");
+  auto lock = take_lock(out.state, "lock", "be the only hostd of this state directory", 0);
   if (!lock) return forward(lock.error());
   out.lock = *std::move(lock);
-  auto workers = await_workers(out.state);
+  // Workers whose hostd was killed die with it, but a system call that one is in goes to its end first: until then, nobody else may look or touch.
+  auto workers = take_lock(out.state, kWorkersLock, "start workers: one of a hostd before this does not end", kPausesForWorkers);
   if (!workers) return forward(workers.error());
   out.workers_lock = *std::move(workers);
   auto policy = read_policy(setup.policy);

@@ -7,11 +7,11 @@
 
 namespace mvm::test {
 
-// Of what is counted from 0: first, first + step, and so on. MVM_EVERY says another step than the usual one; 1 is each.
+// Of what is counted from 1: first, first + step, and so on. MVM_EVERY says another step than the usual one; 1 is each.
 struct Every {
   explicit Every(unsigned usual) : step(usual) {
     if (const char* const text = std::getenv("MVM_EVERY")) step = static_cast<unsigned>(std::atoi(text));
-    first = static_cast<unsigned>(getpid()) % step;
+    first = 1 + static_cast<unsigned>(getpid()) % step;
   }
   unsigned step, first;
 };

@@ -15,24 +15,10 @@ class SleepCycles : public RunningFixture {
     const char* const said = std::getenv("MVM_CYCLES");
     return said != nullptr ? static_cast<std::uint32_t>(std::stoul(said)) : kUsualCycles;
   }
-  void SetUp() override {
-    misc_ = "/dev/shm/mvm-misc-" + std::to_string(getpid());
-    has_userfaultfd("yes");
-    RunningFixture::SetUp();
-  }
-  void TearDown() override {
-    RunningFixture::TearDown();
-    fs::remove(misc_);
-  }
-  void has_userfaultfd(const std::string& answer) const {
-    std::string devices = "232 kvm\n";
-    if (answer == "yes") devices += content_of("/proc/misc");
-    std::ofstream(misc_) << devices;
-  }
   // The worker that wakes it is another than the one that put it to sleep, now and then, and wakes in the other way.
-  void start_another(const std::string& with_userfaultfd) {
+  void start_another(bool with_userfaultfd) {
     test::kill_and_wait(worker_);
-    has_userfaultfd(with_userfaultfd);
+    has_userfaultfd_ = with_userfaultfd;
     start_workers();
   }
 };
@@ -43,7 +29,7 @@ TEST_F(SleepCycles, LoseNoByte) {
     ASSERT_EQ(ask_guest("dirty " + std::to_string(random() % 500)), "written");
     const auto asleep = falls_asleep(seq);
     ASSERT_TRUE(asleep) << seq << ": " << asleep.error().message();
-    if (seq % 4 == 0) start_another(seq % 8 == 0 ? "yes" : "no");
+    if (seq % 4 == 0) start_another(seq % 8 == 0);
     const auto awake = wakes(seq);
     ASSERT_TRUE(awake) << seq << ": " << awake.error().message();
     ASSERT_EQ(looked_at(), all_right()) << seq;

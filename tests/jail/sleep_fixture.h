@@ -48,11 +48,17 @@ class SleepFixture : public JailFixture {
   void start_workers() {
     const Fd link = start_sealer();
     static const test::Runnable executable(MVM_JAIL);
-    const std::array<std::string, 8> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path(), misc_};
+    const std::array<std::string, 8> arguments = {cgroup_, state_, firecracker_dir(), memory_, MVM_PAGES, "nobody", block_path(), misc()};
     Fd theirs;
     test::socket_pair(SOCK_SEQPACKET, guests_, theirs);
     const std::array<int, 2> extra = {link.get(), theirs.get()};
     worker_ = test::started({.executable = executable.fd(), .grants = grants::kJail, .user = {0, 0}, .extra = extra, .arguments = arguments});
+  }
+  // Where the jail worker looks for userfaultfd: what this kernel lists, or a list as that of a kernel without it.
+  [[nodiscard]] std::string misc() const {
+    if (has_userfaultfd_) return "/proc/misc";
+    std::ofstream(state_ + "/misc") << "232 kvm\n";
+    return state_ + "/misc";
   }
   Result<Secret> key_of(const wire::Task& task, std::uint32_t version) const {
     auto key = sealer_->arena.take(32);
@@ -175,7 +181,7 @@ class SleepFixture : public JailFixture {
   std::unique_ptr<snapshot::Host> sealer_;
   sandbox::Worker worker_;
   Fd guests_;  // the guest worker's end
-  std::string misc_ = "/proc/misc";
+  bool has_userfaultfd_ = true;
   Digest newest_;
 };
 

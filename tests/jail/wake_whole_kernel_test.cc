@@ -12,15 +12,7 @@ using testing::Not;
 
 class WakeWhole : public RunningFixture {
  protected:
-  void SetUp() override {
-    misc_ = "/dev/shm/mvm-misc-" + std::to_string(getpid());
-    std::ofstream(misc_) << "232 kvm\n";
-    RunningFixture::SetUp();
-  }
-  void TearDown() override {
-    RunningFixture::TearDown();
-    fs::remove(misc_);
-  }
+  WakeWhole() { has_userfaultfd_ = false; }
   void load(std::uint32_t seq) {
     ASSERT_TRUE(to_sealer(wake_task(wire::Op::kHandOver, seq)).ok);
     const auto made = to_jail(wake_task(wire::Op::kMake, seq));

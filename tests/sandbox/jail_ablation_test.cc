@@ -42,7 +42,7 @@ class Host : public SleepFixture {
     const Fd link = start_sealer();
     Fd theirs;
     test::socket_pair(SOCK_SEQPACKET, guests_, theirs);
-    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get(), theirs.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path(), misc_});
+    return test::start_with(executable, "jail", lines, sandbox::Channel::kSeqpacket, {link.get(), theirs.get()}, {cgroup_, state_, binaries, memory_, MVM_PAGES, "nobody", block_path(), misc()});
   }
 
   static bool done(const sandbox::Worker& worker, const wire::Task& task) {
@@ -99,9 +99,8 @@ class Host : public SleepFixture {
     return done(worker, jail_task(Op::kUnmake)) && ok;
   }
 
-  void list_no_userfaultfd() {
-    misc_ = state_ + "/misc";
-    std::ofstream(misc_) << "232 kvm\n";
+  void lose_userfaultfd() {
+    has_userfaultfd_ = false;
     anchor();
   }
 
@@ -138,7 +137,7 @@ bool serves(Host& host, const std::vector<seccomp::Line>& lines) {
 
 // As on a host whose kernel lists no userfaultfd.
 bool wakes_whole(Host& host, const std::vector<seccomp::Line>& lines) {
-  host.list_no_userfaultfd();
+  host.lose_userfaultfd();
   auto worker = host.start(lines);
   const bool ok = host.sleeps_and_wakes(worker);
   worker.channel.reset();

@@ -1,6 +1,5 @@
 // Each grant of the storage worker's taken away in turn, in the node VM, where there is a dm-crypt for it to make and open volumes.
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -185,8 +184,8 @@ TEST(StorageGrants, AreEachNeeded) {
   const auto lines = test::policy_of("storage");
   const auto grants = test::grants_of("storage");
   const test::Every some(3);
-  for (std::size_t i = some.first; i < grants.size(); i += some.step) {
-    const std::size_t taken = grants[i];
+  for (std::size_t nth = some.first; nth <= grants.size(); nth += some.step) {
+    const std::size_t taken = grants[nth - 1];
     EXPECT_FALSE(all_of_storage(test::without(lines, taken))) << "nothing needs: " << lines[taken].text();
   }
 }

@@ -42,7 +42,7 @@ TEST_F(KilledOpener, LeavesWhatAStartClosesAndNothingIsLost) {
   write(canary);
   ASSERT_TRUE(open_volumes().close(instance_));
   const test::Every calls(9);
-  for (unsigned call = 1 + calls.first;; call += calls.step) {
+  for (unsigned call = calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return open_in_child().has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     expect_it_can_be_brought_back(call);
@@ -54,7 +54,7 @@ TEST_F(KilledOpener, LeavesWhatAStartClosesAndNothingIsLost) {
 
 TEST_F(KilledOpener, OfAVolumeThatIsNewLeavesItsName) {
   const test::Every calls(9);
-  for (unsigned call = 1 + calls.first;; call += calls.step) {
+  for (unsigned call = calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return open_in_child().has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     const bool mapped = devices_->find(name_).has_value();
@@ -67,7 +67,7 @@ TEST_F(KilledOpener, OfAVolumeThatIsNewLeavesItsName) {
 
 TEST_F(KilledOpener, WhileItClosesLeavesItOpenOrClosed) {
   const test::Every calls(3);
-  for (unsigned call = 1 + calls.first;; call += calls.step) {
+  for (unsigned call = calls.first;; call += calls.step) {
     ASSERT_TRUE(open_volumes().open(instance_, {1, key_})) << "call " << call;
     const Ended ended = killed_at(call, [&] { return open_volumes().close(instance_).has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;

@@ -24,7 +24,7 @@ class KilledWorker : public StorageFixture {
 TEST_F(KilledWorker, WhileItMakesAVolumeLeavesNoneThatAnyoneCouldMiss) {
   const test::Every calls(1);
   unsigned kills = 0;
-  for (unsigned call = 1 + calls.first;; call += calls.step, ++kills) {
+  for (unsigned call = calls.first;; call += calls.step, ++kills) {
     const Ended ended = killed_at(call, [&] { return volumes().format(instance_, 16, {1, key_of_child(7)}).has_value(); });
     ASSERT_NE(ended, Ended::kFailed);
     const auto left = volumes().list().value();
@@ -47,7 +47,7 @@ TEST_F(KilledWorker, WhileItMakesAVolumeLeavesNoneThatAnyoneCouldMiss) {
 TEST_F(KilledWorker, WhileItDestroysAVolumeNeverLeavesAKeyslotWithoutItsName) {
   const test::Every calls(1);
   unsigned kills = 0;
-  for (unsigned call = 1 + calls.first;; call += calls.step, ++kills) {
+  for (unsigned call = calls.first;; call += calls.step, ++kills) {
     ASSERT_TRUE(volumes().format(instance_, 16, {1, key_of_bytes(arena_, 7)}));
     ASSERT_TRUE(volumes().mark_opened(instance_));
     const Fd still_open(open(file_path().c_str(), O_RDONLY | O_CLOEXEC));
@@ -70,7 +70,7 @@ TEST_F(KilledWorker, WhileItChangesTheKeyLeavesTheKeyThatItsNameTells) {
   const test::Every calls(1);
   const auto old_key = key_of_bytes(arena_, 7), new_key = key_of_bytes(arena_, 8);
   unsigned before = 0, after = 0;
-  for (unsigned call = 1 + calls.first;; call += calls.step) {
+  for (unsigned call = calls.first;; call += calls.step) {
     ASSERT_TRUE(volumes().format(instance_, 16, {1, old_key}));
     const Ended ended = killed_at(call, [&] {
       static const SecretArena arena = SecretArena::make().value();

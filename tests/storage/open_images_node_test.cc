@@ -249,7 +249,7 @@ TEST_F(OpenedImages, AreNotOfAnImageThatIsNotThereOrWhoseFilesAreNone) {
 
 TEST_F(OpenedImages, WhoseOpenerIsKilledAnywhereAreClosedAndOpenedAgain) {
   const test::Every calls(3);
-  for (unsigned call = 1 + calls.first;; call += calls.step) {
+  for (unsigned call = calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return open_it().has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
     ASSERT_TRUE(images().list());
@@ -261,7 +261,7 @@ TEST_F(OpenedImages, WhoseOpenerIsKilledAnywhereAreClosedAndOpenedAgain) {
 
 TEST_F(OpenedImages, WhoseCloserIsKilledAnywhereAreOpenOrClosed) {
   const test::Every calls(3);
-  for (unsigned call = 1 + calls.first;; call += calls.step) {
+  for (unsigned call = calls.first;; call += calls.step) {
     ASSERT_TRUE(open_it()) << "call " << call;
     const Ended ended = killed_at(call, [&] { return images().close(image_).has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;

@@ -2,7 +2,7 @@
 # hostd killed around every statement of plans that make two instances with data drives, stop them, start them again and remove them:
 # after each kill it starts again with a state that holds and with nothing mapped that has no line, what the guests were told
 # was written is there, and the rest of the way works; at the end nothing is left over. Runs in the VM.
-#   volume_marks_test.sh [EVERY]    as marks_test.sh, but of each 24th mark
+#   volume_marks_test.sh [EVERY]    as marks_test.sh, but of each 36th mark
 set -uo pipefail
 . "$(dirname "$(realpath "$0")")/storage_lib.sh"
 every=${1:-36}
