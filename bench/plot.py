@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Draws docs/net-speed/*.svg from the samples beside them: the same bytes for the same samples.
+"""Draws the drawings of docs/ from the samples beside them: the same bytes for the same samples.
 
-usage: plot.py [DIRECTORY]   writes setup.svg from setup.csv (net_setup's lines) and packets.svg from packets.csv (net_packets')
-       plot.py --check [DIRECTORY]   fails where a drawing is not that of its samples
+usage: plot.py           net-speed: setup.svg from setup.csv (net_setup's lines), packets.svg from packets.csv (net_packets');
+                         sleep-speed: wake.svg and faults.svg from wake.csv (wake_bench --csv), seal.svg from seal.csv (seal_bench --csv)
+       plot.py --check   fails where a drawing is not that of its samples
 """
 import csv
 import math
@@ -89,15 +90,90 @@ def packets(samples):
     return drawing.done()
 
 
+def axes(drawing, left, bottom, right, top, across, up):
+    """Lines and names of both axes: `across` and `up` are lists of (where it is, what stands there)."""
+    for x, name in across:
+        drawing.line(x, top, x, bottom, PALE)
+        drawing.text(x, bottom + 18, name, 'middle')
+    for y, name in up:
+        drawing.line(left, y, right, y, PALE)
+        drawing.text(left - 8, y + 4, name, 'end')
+
+
+def curve(drawing, points, colour):
+    for (x1, y1), (x2, y2) in zip(points, points[1:]):
+        drawing.line(x1, y1, x2, y2, colour, 2)
+
+
+def wake(samples):
+    """Every sample as a dot, a line through the medians; both axes logarithmic."""
+    ways = (('whole', TEAR_DOWN, 'all of it first'), ('all', '#999', 'page by page: all in, the key gone'), ('lazy', SET_UP, 'page by page: the first page'))
+    sizes = sorted({int(row['mib']) for row in samples})
+    drawing = Drawing(860, 440, 'From the request to the first page, ms, by the guest\'s memory, MiB; less is better')
+    left, right, top, bottom = 70, 560, 40, 390
+    across = lambda mib: left + (right - left) * math.log(mib / sizes[0]) / math.log(sizes[-1] / sizes[0])
+    up = lambda ms: bottom - (bottom - top) * math.log10(ms) / 4
+    axes(drawing, left, bottom, right, top, [(across(mib), f'{mib:,}') for mib in sizes], [(up(10 ** power), f'{10 ** power:,}') for power in range(5)])
+    for way, colour, name in ways:
+        points = []
+        for mib in sizes:
+            values = [float(row['ms']) for row in samples if row['what'] == way and int(row['mib']) == mib]
+            for value in values:
+                drawing.dot(across(mib), up(value), colour)
+            points.append((across(mib), up(statistics.median(values))))
+        curve(drawing, points, colour)
+        drawing.text(right + 12, points[-1][1] + (14 if way == 'all' else -4), name)
+    return drawing.done()
+
+
+def faults(samples):
+    """How many of the faults took no longer than that."""
+    largest = max(int(row['mib']) for row in samples)
+    values = [float(row['ms']) for row in samples if row['what'] == 'fault' and int(row['mib']) == largest]
+    drawing = Drawing(860, 440, f'One fault of a guest of {largest:,} MiB while the rest comes in: the part that took no longer, ms')
+    left, right, top, bottom = 70, 820, 40, 390
+    across = lambda ms: left + (right - left) * (math.log10(min(max(ms, 0.01), 100)) + 2) / 4
+    up = lambda part: bottom - (bottom - top) * part
+    axes(drawing, left, bottom, right, top, [(across(10.0 ** power), f'{10.0 ** power:g}') for power in range(-2, 3)],
+         [(up(part), f'{part:.0%}') for part in (0, 0.25, 0.5, 0.75, 1)])
+    curve(drawing, [(across(value), up(i / len(values))) for i, value in enumerate(values)], SET_UP)
+    return drawing.done()
+
+
+def seal(samples):
+    """Medians as bars, every round as a tick."""
+    whats = (('limit', 'openssl and zstd -1, one after the other', '#999'), ('zstd', 'sealed, compressed', SET_UP), ('none', 'sealed as it is', SET_UP))
+    drawing = Drawing(860, 80 + 40 * len(whats), 'Sealing, MB of guest memory a second of one core; more is better')
+    most = max(float(row['mb_s']) for row in samples) * 1.1
+    left, right, bottom = 290, 800, 44 + 40 * len(whats)
+    place = lambda speed: left + (right - left) * speed / most
+    for tick in range(0, int(most), 500):
+        drawing.line(place(tick), 36, place(tick), bottom, PALE)
+        drawing.text(place(tick), bottom + 18, f'{tick:,}', 'middle')
+    for i, (what, name, colour) in enumerate(whats):
+        values, top = [float(row['mb_s']) for row in samples if row['what'] == what], 44 + 40 * i
+        drawing.text(left - 10, top + 18, name, 'end')
+        drawing.bar(left, top, place(statistics.median(values)) - left, 26, colour)
+        for value in values:
+            drawing.line(place(value), top, place(value), top + 26)
+        drawing.text(place(max(values)) + 6, top + 18, f'{statistics.median(values):,.0f}')
+    return drawing.done()
+
+
+# A folder of docs/, its samples, and what is drawn of them.
+DRAWINGS = (('net-speed', 'setup', 'setup', setup), ('net-speed', 'packets', 'packets', packets),
+            ('sleep-speed', 'wake', 'wake', wake), ('sleep-speed', 'wake', 'faults', faults), ('sleep-speed', 'seal', 'seal', seal))
+
+
 def main():
-    words = sys.argv[1:]
-    check = words[:1] == ['--check']
-    directory = pathlib.Path((words[1:] if check else words)[:1][0] if (words[1:] if check else words) else
-                             pathlib.Path(__file__).resolve().parent.parent / 'docs/net-speed')
+    check = sys.argv[1:] == ['--check']
+    if sys.argv[1:] and not check:
+        sys.exit(__doc__)
+    docs = pathlib.Path(__file__).resolve().parent.parent / 'docs'
     stale = []
-    for name, draw in (('setup', setup), ('packets', packets)):
-        drawn = draw(rows(directory / f'{name}.csv'))
-        path = directory / f'{name}.svg'
+    for folder, source, name, draw in DRAWINGS:
+        drawn = draw(rows(docs / folder / f'{source}.csv'))
+        path = docs / folder / f'{name}.svg'
         if not check:
             path.write_text(drawn, encoding='ascii')
         elif path.read_text(encoding='ascii') != drawn:

@@ -5,7 +5,7 @@
 //   whole  the plain way: the same process opens all of the file into a memory file and ends, and that is mapped: the first page then costs nothing more
 // Then faults alone: one after the other, each on a chunk that nobody has touched, while the rest comes in too.
 // The sealed file is in the page cache, so what a disk adds is not measured.
-// usage: wake_bench MVM_PAGES [MIB] [ROUNDS]   (root, for userfaultfd)
+// usage: wake_bench MVM_PAGES [MIB] [ROUNDS] [--csv]   (root, for userfaultfd); --csv: the samples themselves, for plot.py
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <numeric>
 #include <random>
+#include <string_view>
 
 #include "bench/memory_image.h"
 #include "broker/pages/order.h"
@@ -126,6 +127,55 @@ double wake_whole(const Snapshot& snapshot, int executable) {
   return taken;
 }
 
+struct Samples {
+  std::vector<double> ready, served, first, all, whole, faults;
+  double best_rate = 0;
+};
+
+Samples measure(std::size_t mib, int rounds, int executable) {
+  const Snapshot snapshot = sealed(mib << 20);
+  Samples samples;
+  for (int i = 0; i < rounds; ++i) {
+    const Lazy lazy = wake_lazily(snapshot, executable, false);
+    samples.ready.push_back(lazy.ready_ms);
+    samples.served.push_back(lazy.served_ms);
+    samples.first.push_back(lazy.ready_ms + lazy.served_ms);
+    samples.all.push_back(lazy.all_ms);
+    samples.whole.push_back(wake_whole(snapshot, executable));
+    const Lazy touched = wake_lazily(snapshot, executable, true);
+    samples.faults.insert(samples.faults.end(), touched.faults_us.begin(), touched.faults_us.end());
+    const double sum = std::accumulate(touched.faults_us.begin(), touched.faults_us.end(), 0.0);
+    samples.best_rate = std::max(samples.best_rate, static_cast<double>(touched.faults_us.size()) / sum * 1e6);
+  }
+  return samples;
+}
+
+// A line a sample; of the faults, which are thousands, one at each half of a hundredth.
+void print_csv(std::size_t mib, const Samples& samples) {
+  const auto each = [&](const char* what, const std::vector<double>& values) {
+    for (const double value : values) std::printf("%s,%zu,%.2f\n", what, mib, value);
+  };
+  each("lazy", samples.first);
+  each("whole", samples.whole);
+  each("all", samples.all);
+  for (int part = 0; part < 200; ++part) std::printf("fault,%zu,%.4f\n", mib, at_part(samples.faults, part / 200.0) / 1000);
+}
+
+void print_table(std::size_t mib, int rounds, const Samples& samples) {
+  const auto line = [](const char* what, const std::vector<double>& values, const char* unit) {
+    std::printf("%-58s median %9.2f  best %9.2f  worst %9.2f %s\n", what, at_part(values, 0.5), at_part(values, 0), at_part(values, 1), unit);
+  };
+  std::printf("%zu MiB, %d rounds\n", mib, rounds);
+  line("lazy: from the request to the first page (5 ms wanted)", samples.first, "ms");
+  line("  of that until the page server is ready", samples.ready, "ms");
+  line("  of that from the hand-over on", samples.served, "ms");
+  line("whole: to the first page", samples.whole, "ms");
+  line("lazy: to all in, the key gone, the process ended", samples.all, "ms");
+  std::printf("%-58s %9.1f times (20 wanted), by medians\n", "lazy against whole, to the first page", at_part(samples.whole, 0.5) / at_part(samples.first, 0.5));
+  std::printf("%-58s p50 %9.1f  p99 %9.1f us, of %zu\n", "one fault, while the rest comes in", at_part(samples.faults, 0.5), at_part(samples.faults, 0.99), samples.faults.size());
+  std::printf("%-58s %9.0f, of 64 KiB each\n", "faults a second, one after the other, best round", samples.best_rate);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -137,32 +187,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   const test::Runnable executable(pages);
-  const Snapshot snapshot = sealed(mib << 20);
-  std::vector<double> ready, served, first, all, whole, faults;
-  double best_rate = 0;
-  for (int i = 0; i < rounds; ++i) {
-    const Lazy lazy = wake_lazily(snapshot, executable.fd(), false);
-    ready.push_back(lazy.ready_ms);
-    served.push_back(lazy.served_ms);
-    first.push_back(lazy.ready_ms + lazy.served_ms);
-    all.push_back(lazy.all_ms);
-    whole.push_back(wake_whole(snapshot, executable.fd()));
-    const Lazy touched = wake_lazily(snapshot, executable.fd(), true);
-    faults.insert(faults.end(), touched.faults_us.begin(), touched.faults_us.end());
-    const double sum = std::accumulate(touched.faults_us.begin(), touched.faults_us.end(), 0.0);
-    best_rate = std::max(best_rate, static_cast<double>(touched.faults_us.size()) / sum * 1e6);
+  const Samples samples = measure(mib, rounds, executable.fd());
+  if (argc > 4 && std::string_view(argv[4]) == "--csv") {
+    print_csv(mib, samples);
+  } else {
+    print_table(mib, rounds, samples);
   }
-  const auto line = [](const char* what, const std::vector<double>& values, const char* unit) {
-    std::printf("%-58s median %9.2f  best %9.2f  worst %9.2f %s\n", what, at_part(values, 0.5), at_part(values, 0), at_part(values, 1), unit);
-  };
-  std::printf("%zu MiB, %d rounds\n", mib, rounds);
-  line("lazy: from the request to the first page (5 ms wanted)", first, "ms");
-  line("  of that until the page server is ready", ready, "ms");
-  line("  of that from the hand-over on", served, "ms");
-  line("whole: to the first page", whole, "ms");
-  line("lazy: to all in, the key gone, the process ended", all, "ms");
-  std::printf("%-58s %9.1f times (20 wanted), by medians\n", "lazy against whole, to the first page", at_part(whole, 0.5) / at_part(first, 0.5));
-  std::printf("%-58s p50 %9.1f  p99 %9.1f us, of %zu\n", "one fault, while the rest comes in", at_part(faults, 0.5), at_part(faults, 0.99), faults.size());
-  std::printf("%-58s %9.0f, of 64 KiB each\n", "faults a second, one after the other, best round", best_rate);
   return 0;
 }

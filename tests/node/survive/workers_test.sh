@@ -9,9 +9,10 @@ in_a_plan() { [ -e /var/lib/mvm/journal/plan ]; }
 
 begin_with_units
 workers="gate net storage snapshot jail guest"
+wanted "$scratch/all.projection" 1 1 1
+drive "$scratch/all.projection"
+many=1 # of each pool: every other worker is killed in a plan that adds, and the rest in one that removes
 for worker in $workers; do
-    wanted "$scratch/all.projection" 1 1 1
-    drive "$scratch/all.projection"
     hostd=$(hostd_pid_of_unit)
     microvms >"$scratch/microvms"
     kill -KILL "$(worker_pid "$worker")"
@@ -20,9 +21,10 @@ for worker in $workers; do
     check "and the state holds" sound
 
     hostd=$(hostd_pid_of_unit)
-    wanted "$scratch/more.projection" 2 2 2
+    many=$((3 - many))
+    wanted "$scratch/other.projection" $many $many $many
     pid=$(worker_pid "$worker")
-    hand_to_agent "$scratch/more.projection"
+    hand_to_agent "$scratch/other.projection"
     wait_until 100 in_a_plan || failed "no plan begins"
     kill -KILL "$pid"
     check "$worker killed in the middle of a plan: hostd ends and is started again" wait_until 50 other_hostd "$hostd"
