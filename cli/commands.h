@@ -20,6 +20,7 @@ void add_text_commands(CLI::App& app, Context& context);   // policy, projection
 void add_key_commands(CLI::App& app, Context& context);    // keygen, sign, verify
 void add_seal_commands(CLI::App& app, Context& context);   // key identity, offer, check, seal
 void add_host_commands(CLI::App& app, Context& context);   // state, watch, preflight, audit
+void add_agent_commands(CLI::App& app, Context& context);  // wake, hold, sleep; readings
 void add_net_commands(CLI::App& app, Context& context);    // net verify
 void add_image_commands(CLI::App& app, Context& context);  // image manifest, import, list, verify, collect
 void add_volume_commands(CLI::App& app, Context& context); // volume rekey

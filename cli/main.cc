@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   app.add_option("--socket", context.host.socket, "hostd's socket")->capture_default_str();
   add_plan_commands(app, context);
   add_host_commands(app, context);
+  add_agent_commands(app, context);
   add_text_commands(app, context);
   add_key_commands(app, context);
   add_seal_commands(app, context);

@@ -1,19 +1,23 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <iostream>
 #include <memory>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/diff_view.h"
 #include "cli/events.h"
 #include "cli/texts.h"
+#include "planner/agent_client.h"
 #include "planner/compile.h"
 #include "planner/desired.h"
 #include "planner/executed.h"
 #include "planner/files.h"
 #include "policy-lang/diff.h"
+#include "policy-lang/parse.h"
 #include "policy-lang/print.h"
 #include "policy-lang/verify.h"
 
@@ -23,7 +27,8 @@ namespace {
 constexpr const char* kDefaultPolicy = "/etc/mvm/node.policy";
 
 struct PlanFiles {
-  std::string plan, other, projection, signature, state, policy = kDefaultPolicy;
+  std::string plan, other, projection, signature, state, policy = kDefaultPolicy, agent = wire::kAgentSocket;
+  std::uint32_t hold = 600;
   bool on_host = false;
 };
 
@@ -90,6 +95,24 @@ int judge(const Context& context, const PlanFiles& files, const wire::Event& las
   return error(context.output, "hostd answered what was not asked");
 }
 
+// What an operator's plan is about, agentd leaves as it is for a while: what it has not made yet, agentd does not know, and where there is no agentd, nobody
+// would undo it. What is no plan, hostd says.
+void hold_what_it_touches(const PlanFiles& files, const std::string& text) {
+  const auto plan = lang::parse(lang::Kind::kPlan, text);
+  if (!plan || files.hold == 0) return;
+  std::set<Subject> instances;
+  for (const lang::Statement& statement : plan->statements) {
+    if (statement.subject.kind == SubjectKind::kInstance) instances.insert(statement.subject);
+  }
+  for (const Subject& instance : instances) {
+    const auto held = planner::ask_agent(files.agent, wire::HoldInstance{instance, files.hold});
+    if (held) continue;
+    const int why = held.error().sys_errno;
+    if (why != ENOENT && why != ECONNREFUSED) std::cerr << "note: agentd may undo this: " << held.error().message() << '\n';
+    return;
+  }
+}
+
 // By hostd itself: check, or apply.
 int ask_host(const Context& context, const PlanFiles& files, wire::Mode mode) {
   auto plan = read_text(files.plan);
@@ -104,6 +127,7 @@ int ask_host(const Context& context, const PlanFiles& files, wire::Mode mode) {
   std::ranges::copy(*raw, submission.signature.begin());
   auto client = connect_host(context.host);
   if (!client) return error(context.output, client.error().message());
+  if (mode == wire::Mode::kApply) hold_what_it_touches(files, *plan);
   auto last = client->submit(submission, [&](const wire::Event& event) { print_event(context.output, event); });
   if (!last) return error(context.output, last.error().message());
   return judge(context, files, *last);
@@ -228,6 +252,8 @@ void add_plan_commands(CLI::App& app, Context& context) {
   with_plan(apply_command);
   with_projection(apply_command);
   apply_command->add_option("--signature", files->signature, "of the projection; default: its name and .sig");
+  apply_command->add_option("--hold", files->hold, "seconds for which agentd leaves the instances that it is about as they are; 0: it does not")->capture_default_str()->check(CLI::Range(0U, wire::kMaxHold));
+  apply_command->add_option("--agent", files->agent, "agentd's socket")->capture_default_str();
   apply_command->callback([&context, files] { context.exit_code = ask_host(context, *files, wire::Mode::kApply); });
 }
 

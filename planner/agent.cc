@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -57,13 +59,39 @@ void log_event(const wire::Event& event, const Log& log) {
   }
 }
 
-// The instance whose guest did not park, or did not go on.
-std::optional<Subject> did_not_obey(const wire::Event& event, const lang::Document& plan) {
+// Of a statement that failed: a guest that did not do as it was told is told nothing more. One that was to rest and said no is asked again when it has
+// been idle once more, and so is an instance that could not be put to sleep.
+void remember_failure(const wire::Event& event, const lang::Document& plan, Memory& memory) {
   const auto* progress = std::get_if<wire::Progress>(&event);
-  if (progress == nullptr || progress->phase != wire::Phase::kFailed || progress->index >= plan.statements.size()) return std::nullopt;
+  if (progress == nullptr || progress->phase != wire::Phase::kFailed || progress->index >= plan.statements.size()) return;
   const lang::Statement& statement = plan.statements[progress->index];
-  if (statement.word != lang::Word::kGuest) return std::nullopt;
-  return statement.subject;
+  const bool was_to_rest = memory.idle.rests().contains(statement.subject);
+  const bool said_no = progress->error.code == Errc::kDenied;
+  if (statement.word == lang::Word::kGuest && !(was_to_rest && said_no)) memory.deaf.insert(statement.subject);
+  else if (was_to_rest) memory.idle.refused(statement.subject, std::chrono::steady_clock::now());
+}
+
+// What hostd's workers read of instances, when that is due. That it could not be had is no failure: what runs then is as idle as it was.
+std::optional<std::vector<wire::Reading>> ask_readings(const AgentConfig& config, Memory& memory, Idle::Time now) {
+  const IdleSettings& settings = memory.idle.settings();
+  const bool looks_for_idle = settings.warm_after.count() != 0 || settings.sleep_after.count() != 0 || settings.pressure != 0;
+  const bool looks_for_called = std::ranges::any_of(memory.idle.rests(), [](const auto& each) { return each.second == Rest::kWarm; });
+  if (!looks_for_idle && !looks_for_called) return std::nullopt;
+  if (memory.read && now - *memory.read < read_every(settings)) return std::nullopt;
+  auto client = BrokerClient::connect(config.socket);
+  if (!client) return std::nullopt;
+  auto readings = client->readings();
+  memory.read = std::chrono::steady_clock::now();
+  return readings ? std::optional(*std::move(readings)) : std::nullopt;
+}
+
+// Who rests from now on.
+void decide(const AgentConfig& config, const lang::Document& projection, const Report& report, Memory& memory) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto readings = ask_readings(config, memory, now);
+  using Span = std::span<const wire::Reading>;
+  memory.idle.see(read_fleet(report.state), readings ? std::optional<Span>(*readings) : std::nullopt, now);
+  memory.idle.decide(projection, memory.pressure ? memory.pressure() : std::nullopt, now);
 }
 
 Report judge(Report report, const wire::Event& last) {
@@ -86,7 +114,7 @@ Report judge(Report report, const wire::Event& last) {
 }
 
 Report submit(Report report, const AgentConfig& config, const Desired& desired, const lang::Document& plan, std::span<const std::uint8_t> keys,
-              const Log& log, std::set<Subject>& deaf) {
+              const Log& log, Memory& memory) {
   auto client = BrokerClient::connect(config.socket);
   if (!client) return failed(std::move(report), client.error().message());
   const std::string text = lang::print(plan);
@@ -95,26 +123,13 @@ Report submit(Report report, const AgentConfig& config, const Desired& desired, 
   const Submission submission{text, desired.text, desired.signature, keys, wire::Mode::kApply};
   auto last = client->submit(submission, [&](const wire::Event& event) {
     log_event(event, log);
-    if (const auto instance = did_not_obey(event, plan)) deaf.insert(*instance);
+    remember_failure(event, plan, memory);
   });
   if (!last) return failed(std::move(report), last.error().message());
   return judge(std::move(report), *last);
 }
 
-}  // namespace
-
-std::string_view to_string(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::kIdle: return "idle";
-    case Outcome::kConverged: return "converged";
-    case Outcome::kChanged: return "changed";
-    case Outcome::kRefused: return "refused";
-    case Outcome::kFailed: return "failed";
-  }
-  return "unknown";
-}
-
-Report step(const AgentConfig& config, const Log& log, std::set<Subject>& deaf) {
+Report plan_and_submit(const AgentConfig& config, const Log& log, Memory& memory) {
   Report report;
   auto policy = read_policy(config.policy);
   if (!policy) return failed(std::move(report), policy.error().message());
@@ -130,9 +145,14 @@ Report step(const AgentConfig& config, const Log& log, std::set<Subject>& deaf) 
   if (report.generation < seen) {
     return failed(std::move(report), "the newest projection has generation " + std::to_string(report.generation) + ", the host has seen " + std::to_string(seen));
   }
+  decide(config, desired.projection, report, memory);
   Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed, config.vault});
-  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr)), deaf};
+  const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr)), memory.deaf, memory.idle.rests(),
+                      memory.idle.held(std::chrono::steady_clock::now())};
   Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
+  for (const Note& note : compiled.notes) {
+    if (memory.idle.rests().contains(note.subject)) memory.idle.hindered(note.subject, std::chrono::steady_clock::now());
+  }
   report.notes = std::move(compiled.notes);
   report.missing = envelopes.missing();
   if (!compiled.needed) {
@@ -141,7 +161,36 @@ Report step(const AgentConfig& config, const Log& log, std::set<Subject>& deaf) 
   }
   const auto keys = envelopes.bundle(compiled.plan.statements);
   if (!keys) return failed(std::move(report), keys.error().message());
-  return submit(std::move(report), config, desired, compiled.plan, *keys, log, deaf);
+  return submit(std::move(report), config, desired, compiled.plan, *keys, log, memory);
+}
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kIdle: return "idle";
+    case Outcome::kConverged: return "converged";
+    case Outcome::kChanged: return "changed";
+    case Outcome::kRefused: return "refused";
+    case Outcome::kFailed: return "failed";
+  }
+  return "unknown";
+}
+
+std::chrono::seconds read_every(const IdleSettings& settings) {
+  using std::chrono::seconds;
+  auto shortest = seconds(60);
+  for (const seconds each : {settings.warm_after, settings.sleep_after}) {
+    if (each.count() != 0) shortest = std::min(shortest, each);
+  }
+  return std::max(shortest / 4, seconds(1));
+}
+
+Report step(const AgentConfig& config, const Log& log, Memory& memory) {
+  Report report = plan_and_submit(config, log, memory);
+  report.rests = memory.idle.rests();
+  report.held = memory.idle.held(std::chrono::steady_clock::now());
+  return report;
 }
 
 std::string to_json(const Report& report) {
@@ -155,6 +204,10 @@ std::string to_json(const Report& report) {
   for (const Unfit& unfit : report.unfit) json["unfit"].push_back({{"file", unfit.file}, {"why", unfit.why}});
   json["missing"] = nlohmann::ordered_json::array();
   for (const sealing::Label& label : report.missing) json["missing"].push_back(to_string(label));
+  json["resting"] = nlohmann::ordered_json::object();
+  for (const auto& [subject, rest] : report.rests) json["resting"][to_string(subject)] = rest == Rest::kWarm ? "warm" : "asleep";
+  json["held"] = nlohmann::ordered_json::array();
+  for (const Subject& subject : report.held) json["held"].push_back(to_string(subject));
   if (report.has_state) {
     json["host"] = {{"generation", report.state.header.generation}, {"state", to_string(lang::text_digest(report.state))}};
     std::map<std::string, std::array<std::uint64_t, 4>> pools;

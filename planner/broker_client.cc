@@ -155,6 +155,22 @@ Result<BrokerClient::Asked> BrokerClient::ask() {
   return Asked{*std::move(text), answer->offer};
 }
 
+Result<std::vector<wire::Reading>> BrokerClient::readings() {
+  if (auto sent = send_request(socket_, wire::AskReadings{}, {}); !sent) return forward(sent.error());
+  std::vector<wire::Reading> all;
+  while (all.size() <= lang::kMaxStatements) {
+    auto received = receive(socket_, in_ms(kEventTimeout));
+    if (!received) return forward(received.error());
+    if (std::holds_alternative<wire::Busy>(received->event)) return fail(Errc::kBusy, "ask hostd for readings");
+    if (const auto* failed = std::get_if<wire::Failed>(&received->event)) return forward(failed->error);
+    const auto* some = std::get_if<wire::Readings>(&received->event);
+    if (some == nullptr) return fail(Errc::kMalformed, "ask hostd for readings");
+    all.insert(all.end(), some->readings.begin(), some->readings.end());
+    if (!some->more) return all;
+  }
+  return fail(Errc::kLimit, "ask hostd for readings");
+}
+
 Status BrokerClient::watch(const OnEvent& on_event, const std::function<bool()>& go_on) {
   if (auto sent = send_request(socket_, wire::Watch{}, {}); !sent) return sent;
   do {

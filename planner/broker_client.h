@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -40,6 +41,8 @@ class BrokerClient {
   };
   [[nodiscard]] Result<Asked> ask();
   [[nodiscard]] Result<std::string> state();  // of ask()
+  // Of every instance that runs. kBusy: a plan runs.
+  [[nodiscard]] Result<std::vector<wire::Reading>> readings();
   // Calls `on_event` for every event until it returns an error (kClosed) or `go_on` returns false after an event.
   [[nodiscard]] Status watch(const OnEvent& on_event, const std::function<bool()>& go_on);
 

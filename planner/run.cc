@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <set>
@@ -18,8 +20,11 @@
 #include "base/fd.h"
 #include "broker/sandbox/enter.h"
 #include "planner/agent.h"
+#include "planner/api.h"
 #include "planner/files.h"
 #include "planner/held.h"
+#include "planner/options.h"
+#include "planner/requests.h"
 #include "planner/signing.h"
 #include "sealing/wanted.h"
 
@@ -31,53 +36,29 @@ constexpr int kFirstRetryMs = 500;    // after a failure; doubled up to kInterva
 constexpr int kMaxRetryMs = kIntervalMs * 6;
 constexpr int kChangesInARow = 16;    // after so many plans without rest, something keeps falling over: slow down
 constexpr unsigned kStatusMode = 0644;
+constexpr int kPendingMs = 1'000;     // the longest wait where somebody waits for an answer
+constexpr const char* kResting = "resting";  // beside the status file: who rests, and who is held
 
 void log_line(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
-
-struct Options {
-  AgentConfig config;
-  bool once = false;
-};
-
-int usage() {
-  std::fputs(
-      "usage: mvm-agentd [--desired DIR] [--policy FILE] [--socket PATH] [--status FILE] [--sealed DIR] [--vault DIR] [--once]\n"
-      "Reads signed projections in DIR, and brings this node to the newest. Keys that it needs are sealed to hostd's offer, which it\n"
-      "writes beside the status file, with what it misses, and lie in the directories of --sealed and --vault. --status '', --sealed '', --vault '':\n"
-      "there is none.\n"
-      "--once: stop as soon as the node is as wanted (exit 0), or a step fails (1) or is refused (2).\n",
-      stderr);
-  return EX_USAGE;
-}
-
-std::optional<Options> parse_options(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--once") {
-      options.once = true;
-      continue;
-    }
-    std::string* target = name == "--desired" ? &options.config.desired
-                          : name == "--policy" ? &options.config.policy
-                          : name == "--socket" ? &options.config.socket
-                          : name == "--status" ? &options.config.status
-                          : name == "--sealed" ? &options.config.sealed
-                          : name == "--vault" ? &options.config.vault
-                                               : nullptr;
-    if (target == nullptr || i + 1 == argc) return std::nullopt;
-    *target = argv[++i];
-  }
-  return options;
-}
 
 struct Opened {
   Fd changes;  // inotify, of the directories of projections and of envelopes
   std::vector<Held> places;
+  Fd pressure;   // not valid: this kernel does not say
+  std::optional<Fd> listener;
+  Kept kept;     // by the agent before
+  Peers peers;
 };
 
+// Of what the agent before has left there, as much as there is.
+Kept read_resting(const AgentConfig& config) {
+  if (config.status.empty()) return {};
+  const auto text = read_file(AT_FDCWD, directory_of(config.status) + "/" + kResting, kMaxKeptText);
+  return text ? read_kept(*text) : Kept{};
+}
+
 Result<Opened> open_all(const AgentConfig& config) {
-  Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}};
+  Opened opened{Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), {}, Fd(open(config.pressure.c_str(), O_RDONLY | O_CLOEXEC)), std::nullopt, read_resting(config), {getuid(), getgid()}};
   for (const std::string& watched : {config.desired, config.sealed, config.vault}) {
     if (watched.empty() || inotify_add_watch(opened.changes.get(), watched.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) >= 0) continue;
     const int saved = errno;
@@ -91,6 +72,11 @@ Result<Opened> open_all(const AgentConfig& config) {
     auto held = hold(name, std::move(path));
     if (!held) return forward(held.error());
     opened.places.push_back(*std::move(held));
+  }
+  if (!config.listen.empty()) {
+    auto listener = Api::listen_at(config.listen);
+    if (!listener) return forward(listener.error());
+    opened.listener = *std::move(listener);
   }
   // libcrypto reads its configuration, and loads what that names, when it is first used.
   if (auto works = check_signatures_work(); !works) return forward(works.error());
@@ -113,6 +99,7 @@ void lock_up(const sandbox::Grants& grants, const std::vector<Held>& held) {
 // What was last said, so that it is said once.
 struct Told {
   std::string status;
+  std::optional<Kept> kept;
   std::optional<std::vector<std::uint8_t>> offer, wanted;
 };
 
@@ -140,6 +127,13 @@ void publish_what_is_wanted(const Report& report, const AgentConfig& config, Tol
   publish("wanted", wanted_of(report), config, told.wanted);
 }
 
+// For the next agent: who rests, and who is held. Before a plan is made of it, or right after: an agent that dies in between wakes one too many, or finds it out.
+void keep(const Kept& kept, const AgentConfig& config, Told& told) {
+  if (config.status.empty() || told.kept == kept) return;
+  if (auto written = replace_file(directory_of(config.status) + "/" + kResting, write_kept(kept), kStatusMode); !written) return log_line(written.error().message());
+  told.kept = kept;
+}
+
 // Says what is new since the last report, and writes the status file. What could not be written is told again.
 void tell(const Report& report, const AgentConfig& config, Told& told) {
   publish_what_is_wanted(report, config, told);
@@ -157,61 +151,111 @@ void tell(const Report& report, const AgentConfig& config, Told& told) {
   }
 }
 
-// Until something changes in a directory, or the time is over.
-void wait_for_change(const Fd& changes, int milliseconds) {
-  pollfd wanted{changes.get(), POLLIN, 0};
-  if (poll(&wanted, 1, milliseconds) <= 0) return;
-  alignas(inotify_event) char events[4096];
-  if (read(changes.get(), events, sizeof events) < 0) log_line("the watched directory cannot be read");
+std::optional<double> pressure_of(const Fd& file) {
+  if (!file.valid()) return std::nullopt;
+  std::array<char, 256> text{};
+  const ssize_t size = pread(file.get(), text.data(), text.size(), 0);
+  return size > 0 ? read_pressure({text.data(), static_cast<std::size_t>(size)}) : std::nullopt;
 }
 
-int serve(const Options& options, const Opened& opened) {
-  Told told;
-  std::set<Subject> deaf;  // guests that did not do as they were told
+class Agent {
+ public:
+  Agent(const Options& options, Opened opened)
+      : options_(options), changes_(std::move(opened.changes)), places_(std::move(opened.places)), pressure_(std::move(opened.pressure)),
+        memory_{{}, Idle(options.idle, std::move(opened.kept)), [this] { return pressure_of(pressure_); }, {}} {
+    if (opened.listener) api_.emplace(*std::move(opened.listener), opened.peers);
+  }
+
+  int serve();
+
+ private:
+  void wait(int milliseconds);
+  void answer(const Report& report);
+  [[nodiscard]] bool is_where_it_was() const;
+
+  const Options& options_;
+  Fd changes_;
+  std::vector<Held> places_;
+  Fd pressure_;
+  Memory memory_;
+  std::optional<Api> api_;
+  Requests requests_;
+  Told told_;
+};
+
+// Until something changes in a directory, somebody asks for something, or the time is over.
+void Agent::wait(int milliseconds) {
+  std::vector<pollfd> waited = {{changes_.get(), POLLIN, 0}};
+  if (api_) api_->add_to(waited);
+  if (poll(waited.data(), waited.size(), requests_.waiting() ? std::min(milliseconds, kPendingMs) : milliseconds) <= 0) return;
+  alignas(inotify_event) char events[4096];
+  if (waited[0].revents != 0 && read(changes_.get(), events, sizeof events) < 0) log_line("the watched directory cannot be read");
+  if (!api_) return;
+  const auto now = std::chrono::steady_clock::now();
+  for (const Api::Asked& asked : api_->take(std::span(waited).subspan(1))) {
+    if (const auto answer = requests_.take(asked.who, asked.request, memory_.idle, now)) api_->answer(asked.who, *answer);
+  }
+}
+
+void Agent::answer(const Report& report) {
+  for (const Requests::Answer& each : requests_.after(report, std::chrono::steady_clock::now())) api_->answer(each.who, each.answer);
+}
+
+bool Agent::is_where_it_was() const {
+  const auto gone = std::ranges::find_if_not(places_, is_still_there);
+  if (gone == places_.end()) return true;
+  log_line("mvm-agentd: " + gone->path + " is no longer the directory that it may use: it has to be started again");
+  return false;
+}
+
+int Agent::serve() {
+  const int interval = std::min(kIntervalMs, static_cast<int>(std::chrono::milliseconds(read_every(options_.idle)).count()));
   int retry = kFirstRetryMs;
   int changes_in_a_row = 0;
-  while (true) {
-    for (const Held& held : opened.places) {
-      if (is_still_there(held)) continue;
-      log_line("mvm-agentd: " + held.path + " is no longer the directory that it may use: it has to be started again");
-      return EX_TEMPFAIL;
-    }
-    const Report report = step(options.config, log_line, deaf);
-    tell(report, options.config, told);
+  while (is_where_it_was()) {
+    const Report report = step(options_.config, log_line, memory_);
+    tell(report, options_.config, told_);
+    keep(memory_.idle.kept(), options_.config, told_);
+    answer(report);
     switch (report.outcome) {
       case Outcome::kChanged:
         retry = kFirstRetryMs;
-        if (++changes_in_a_row % kChangesInARow == 0) wait_for_change(opened.changes, kIntervalMs);
-        continue;
+        wait(++changes_in_a_row % kChangesInARow == 0 ? kIntervalMs : 0);
+        break;
       case Outcome::kIdle:
       case Outcome::kConverged:
-        if (options.once) return EX_OK;
+        if (options_.once) return EX_OK;
         retry = kFirstRetryMs;
         changes_in_a_row = 0;
-        wait_for_change(opened.changes, kIntervalMs);
+        wait(interval);
         break;
       case Outcome::kRefused:
       case Outcome::kFailed:
-        if (options.once) return report.outcome == Outcome::kRefused ? 2 : 1;
-        wait_for_change(opened.changes, retry);
+        if (options_.once) return report.outcome == Outcome::kRefused ? 2 : 1;
+        wait(retry);
         retry = std::min(retry * 2, kMaxRetryMs);
         break;
     }
   }
+  return EX_TEMPFAIL;
 }
 
 }  // namespace
 
 int run(int argc, char** argv, const sandbox::Grants& grants) {
-  const auto options = parse_options(argc, argv);
-  if (!options) return usage();
-  const auto opened = open_all(options->config);
+  auto options = parse_options({argv + 1, static_cast<std::size_t>(std::max(argc, 1) - 1)});
+  if (!options) {
+    std::fputs(kUsage, stderr);
+    return EX_USAGE;
+  }
+  if (options->once) options->config.listen.clear();
+  auto opened = open_all(options->config);
   if (!opened) {
     log_line("mvm-agentd: cannot " + opened.error().message());
     return 1;
   }
   lock_up(grants, opened->places);
-  return serve(*options, *opened);
+  return Agent(*options, *std::move(opened)).serve();
 }
 
 }  // namespace mvm::planner

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "planner/instances.h"
 #include "planner/make_lines.h"
@@ -92,9 +93,51 @@ class Round {
     for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
       const Subject& subject = at->first;
       if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
-      if (!at->second.empty() && at->second.phase() == phase) found.push_back(subject);
+      if (!at->second.empty() && at->second.phase() == phase && !aside_.contains(subject)) found.push_back(subject);
     }
     return found;
+  }
+
+  // What the pool has that its counts do not decide: what rests, in the place of one that runs, and what is held, in its own. What is left of the
+  // counts is for the others.
+  void set_aside(const Subject& pool, lang::PoolView& counts) {
+    const auto take_from = [](std::uint64_t& count) { count -= std::min<std::uint64_t>(count, 1); };
+    const bool may_rest = !counts.pinned && !counts.critical;
+    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
+      const auto& [subject, instance] = *at;
+      if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
+      if (instance.empty()) continue;
+      if (instance.phase() == Phase::kStopped) {
+        if (in_.held.contains(subject)) aside_.insert(subject);
+        continue;
+      }
+      const bool rests = may_rest && in_.rests.contains(subject) && counts.running > 0, held = in_.held.contains(subject);
+      if (!rests && !held) continue;
+      aside_.insert(subject);
+      if (rests || instance.phase() == Phase::kRunning) take_from(counts.running);
+      else if (instance.phase() == Phase::kWarm) take_from(counts.warm);
+      else take_from(counts.sleeping);
+      if (rests && !held) resting_.push_back(subject);
+    }
+  }
+
+  // What rests, a step further: paused with its guest parked, so that it can be put to sleep as it is.
+  void rest(const Subject& subject, const Blueprint& blueprint) {
+    const bool asleep = in_.rests.at(subject) == Rest::kAsleep && supports(lang::bit(Word::kSnapshot));
+    Instance instance = fleet_.instances[subject];
+    const Phase phase = instance.phase();
+    if (phase == Phase::kSleeping || (phase == Phase::kWarm && !asleep)) return;
+    if (asleep && (phase == Phase::kWarm || may_tell(subject))) {
+      if (sleeps_ == kMaxSleepsARound) return;
+      put_to_sleep(instance, blueprint, in_.sleep_seq);
+      if (change(instance)) ++sleeps_;
+      return;
+    }
+    Statement jail = *instance.line(Word::kJail);
+    jail.numbers[4] = lang::kWarm;
+    if (may_tell(subject)) jail.numbers[5] = lang::kParked;
+    instance.set(jail);
+    if (!change(instance)) note(subject, "it is idle, and cannot be paused just now");
   }
 
   // The change, where quota allows it.
@@ -174,10 +217,16 @@ class Round {
   }
 
   // V5 of docs/language.md: beyond those that are stopped or asleep, no more instances than the counts want.
-  [[nodiscard]] bool may_create(const Subject& pool, const lang::PoolView& wanted) const {
+  [[nodiscard]] bool may_create(const Subject& pool) const {
     std::uint64_t live = 0;
-    for (const Phase phase : {Phase::kRunning, Phase::kWarm}) live += members(pool, phase).size();
-    for (const Subject& subject : members(pool, Phase::kStopped)) live += fleet_.instances.at(subject).line(Word::kVolume) == nullptr;
+    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
+      const auto& [subject, instance] = *at;
+      if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
+      const Phase phase = instance.phase();
+      if (phase == Phase::kSleeping || instance.empty()) continue;
+      live += phase != Phase::kStopped || instance.line(Word::kVolume) == nullptr;
+    }
+    const lang::PoolView wanted = lang::pool_view(*find(Word::kPool, pool));
     return live < wanted.running + wanted.warm + wanted.sleeping;
   }
 
@@ -192,10 +241,12 @@ class Round {
     const Subject& pool = line.subject;
     const Statement* tenant = find(Word::kTenant, tenant_subject(pool.tenant));
     if (tenant == nullptr) return;  // verify_projection() refuses such a projection
-    const Blueprint blueprint{lang::pool_view(line), lang::tenant_view(*tenant), pool.tenant, per_instance_.numbers[0],
+    Blueprint blueprint{lang::pool_view(line), lang::tenant_view(*tenant), pool.tenant, per_instance_.numbers[0],
                               per_instance_.numbers[1], per_instance_.numbers[2], per_instance_.numbers[3]};
     if (const std::string missing = missing_for(blueprint); !missing.empty()) return note(pool, missing);
     const bool sleeps = supports(lang::bit(Word::kSnapshot));
+    set_aside(pool, blueprint.pool);
+    for (const Subject& subject : std::exchange(resting_, {})) rest(subject, blueprint);
 
     Members running = members(pool, Phase::kRunning), warm = members(pool, Phase::kWarm);
     Members sleeping = members(pool, Phase::kSleeping), stopped = members(pool, Phase::kStopped);
@@ -208,10 +259,11 @@ class Round {
       }
     };
     const auto run = [&](const Subject& subject) { return start(subject, blueprint, lang::kRunning); };
-    if (sleeps) wake(sleeping, running, blueprint);
+    // Where not all could be woken, none of the others take their place.
+    if (sleeps && !wake(sleeping, running, blueprint)) blueprint.pool.running = running.size();
     take(warm, running, [&](const Subject& subject) { return move(subject, lang::kRunning); });
     take(stopped, running, run);
-    while (running.size() < blueprint.pool.running && may_create(pool, blueprint.pool)) {
+    while (running.size() < blueprint.pool.running && may_create(pool)) {
       const Subject fresh = instance_subject(pool.tenant, pool.pool, free_id());
       if (!run(fresh)) break;
       running.push_back(fresh);
@@ -233,16 +285,20 @@ class Round {
   }
 
   // One that sleeps without the data drive that the pool has by now stays asleep: its guest knows of none.
-  void wake(Members& sleeping, Members& running, const Blueprint& blueprint) {
+  // False: a plan wakes no more.
+  bool wake(Members& sleeping, Members& running, const Blueprint& blueprint) {
     for (auto at = sleeping.begin(); at != sleeping.end() && running.size() < blueprint.pool.running;) {
+      if (wakes_ == kMaxWakesARound) return false;
       const bool wakes = blueprint.pool.data == 0 || fleet_.instances[*at].line(Word::kVolume) != nullptr;
       if (!wakes || !start(*at, blueprint, lang::kRunning)) {
         ++at;
         continue;
       }
+      ++wakes_;
       running.push_back(*at);
       at = sleeping.erase(at);
     }
+    return true;
   }
 
   // A new image or size reaches a quarter of the running instances (one at least) in each round.
@@ -280,7 +336,7 @@ class Round {
     const std::uint64_t asleep = std::min<std::uint64_t>(sleeping.size(), blueprint.pool.sleeping);
     const bool may_sleep = sleeps && !blueprint.pool.pinned && !blueprint.pool.critical;
     const std::uint64_t wanted = blueprint.pool.warm + (may_sleep ? blueprint.pool.sleeping - asleep : 0);
-    while (warm.size() < wanted && (!stopped.empty() || may_create(pool, blueprint.pool))) {
+    while (warm.size() < wanted && (!stopped.empty() || may_create(pool))) {
       const Subject subject = stopped.empty() ? instance_subject(pool.tenant, pool.pool, free_id()) : stopped.front();
       if (!start(subject, blueprint, lang::kWarm)) return;
       fresh_warm_.insert(subject);
@@ -292,10 +348,12 @@ class Round {
   void sleep_one(Members& warm, Members& sleeping, const Blueprint& blueprint) {
     const Subject subject = warm.back();
     warm.pop_back();
-    if (fresh_warm_.contains(subject)) return;
+    if (fresh_warm_.contains(subject) || sleeps_ == kMaxSleepsARound) return;
     Instance instance = fleet_.instances[subject];
     put_to_sleep(instance, blueprint, in_.sleep_seq);
-    if (change(instance)) sleeping.push_back(subject);
+    if (!change(instance)) return;
+    ++sleeps_;
+    sleeping.push_back(subject);
   }
 
   const Inputs& in_;
@@ -305,7 +363,9 @@ class Round {
   std::map<Name, std::set<std::uint32_t>> slots_;
   std::set<std::uint32_t> ids_;
   std::set<Subject> fresh_warm_;  // that can sleep in the next round
-  std::size_t starts_ = 0;
+  std::set<Subject> aside_;
+  std::vector<Subject> resting_;
+  std::size_t starts_ = 0, wakes_ = 0, sleeps_ = 0;
   std::vector<Note> notes_;
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +17,12 @@
 namespace mvm::planner {
 
 inline constexpr std::size_t kMaxStartsARound = 256;  // microVMs that one plan starts, so that a plan stays far below 1 MiB
+inline constexpr std::size_t kMaxWakesARound = 16;    // of them, from a snapshot
+inline constexpr std::size_t kMaxSleepsARound = 8;    // that one plan puts to sleep, so that the next, with someone's wake in it, does not wait for long
+
+// What an instance that rests is to be. It counts as running to its pool (planner/idle.h).
+enum class Rest : std::uint8_t { kWarm, kAsleep };
+using Rests = std::map<Subject, Rest>;
 
 struct Inputs {
   const lang::Document& now;         // kState
@@ -25,6 +32,8 @@ struct Inputs {
   lang::WordSet supported = 0;
   std::uint32_t sleep_seq = 1;       // `seq` of snapshots taken now: grows from sleep to sleep (seconds since 1970 do)
   std::set<Subject> deaf = {};       // whose guests did not do as they were told: nothing more is said to them
+  Rests rests = {};                  // those of pinned and critical pools, and more of a pool than are wanted running, count for nothing
+  std::set<Subject> held = {};       // left as they are, for as long as the projection has their pool; they count as what they are
 };
 
 struct Note {
@@ -40,6 +49,7 @@ struct Target {
 // Per pool, in this order, quota checked before each: wake sleeping, resume warm, start stopped, create new, until the running
 // count is met; the surplus, newest first, goes to warm and then to sleeping as those counts want, and is stopped otherwise;
 // warm and sleeping counts are then filled. Instances whose image or size is not the pool's are remade a quarter at a time.
+// What rests is paused with its guest parked, or put to sleep, and counts as running.
 // A guest is told to park before it is put to sleep, and to go on after. One that is deaf is paused as it is, and sleeps in the round after.
 [[nodiscard]] Target make_target(const Inputs& inputs);
 

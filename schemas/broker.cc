@@ -73,6 +73,7 @@ struct Body {
   }
   At<void> operator()(const AskState&) const { return fbs::CreateAskState(builder).Union(); }
   At<void> operator()(const Watch&) const { return fbs::CreateWatch(builder).Union(); }
+  At<void> operator()(const AskReadings&) const { return fbs::CreateAskReadings(builder).Union(); }
 
   At<void> operator()(const Accepted& event) const {
     const auto plan = put(event.plan);
@@ -117,6 +118,11 @@ struct Body {
   }
   At<void> operator()(const Busy&) const { return fbs::CreateBusy(builder).Union(); }
   At<void> operator()(const Failed& event) const { return fbs::CreateFailed(builder, put(builder, event.error)).Union(); }
+  At<void> operator()(const Readings& event) const {
+    std::vector<fbs::Reading> readings;
+    for (const Reading& reading : event.readings) readings.push_back(to_fbs(reading));
+    return fbs::CreateReadings(builder, builder.CreateVectorOfStructs(readings), event.more ? 1 : 0).Union();
+  }
 };
 
 // The tag in the union is the place in the variant, from 1.
@@ -127,6 +133,8 @@ constexpr bool tags_match() {
 static_assert(tags_match<fbs::RequestBody, Request>() && tags_match<fbs::EventBody, Event>());
 static_assert(std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(fbs::EventBody::Failed) - 1, Event>, Failed>);
 static_assert(std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(fbs::RequestBody::Watch) - 1, Request>, Watch>);
+static_assert(std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(fbs::RequestBody::AskReadings) - 1, Request>, AskReadings>);
+static_assert(std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(fbs::EventBody::Readings) - 1, Event>, Readings>);
 
 Result<Request> get(const fbs::Submit& from) {
   Submit submit;
@@ -197,6 +205,19 @@ Result<Event> get(const fbs::Ended& from) {
   return Ended{from.subject()->str()};
 }
 
+Result<Event> get(const fbs::Readings& from) {
+  if (from.readings() == nullptr || from.more() > 1 || from.readings()->size() > kMaxReadings) return malformed("Readings");
+  if (!is_aligned(*from.readings())) return malformed("readings that are not aligned");
+  Readings readings{{}, from.more() != 0};
+  for (const fbs::Reading* each : *from.readings()) {
+    const auto reading = decode_reading(*each);
+    if (!reading) return forward(reading.error());
+    if (reading->instance.kind != SubjectKind::kInstance) return malformed("a reading of nobody");
+    readings.readings.push_back(*reading);
+  }
+  return readings;
+}
+
 Result<Event> get(const fbs::Failed& from) {
   auto error = get(from.error());
   if (!error) return forward(error.error());
@@ -220,6 +241,7 @@ Result<Request> decode_request(std::span<const std::uint8_t> bytes) {
     case fbs::RequestBody::Submit: return get(*(*root)->body_as_Submit());
     case fbs::RequestBody::AskState: return AskState{};
     case fbs::RequestBody::Watch: return Watch{};
+    case fbs::RequestBody::AskReadings: return AskReadings{};
     case fbs::RequestBody::NONE: break;
   }
   return malformed("a request that there is not");
@@ -247,6 +269,7 @@ Result<Event> decode_event(std::span<const std::uint8_t> bytes) {
     case fbs::EventBody::Ended: return get(*from.body_as_Ended());
     case fbs::EventBody::Busy: return Busy{};
     case fbs::EventBody::Failed: return get(*from.body_as_Failed());
+    case fbs::EventBody::Readings: return get(*from.body_as_Readings());
     case fbs::EventBody::NONE: break;
   }
   return malformed("an event that there is not");

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "policy-lang/text_error.h"
+#include "schemas/reading.h"
 
 namespace mvm::wire {
 
@@ -27,6 +28,7 @@ inline constexpr std::size_t kMaxRequest = 1024;          // bytes of a request 
 inline constexpr std::size_t kMaxEvent = 16 * 1024;       // bytes of an event packet
 inline constexpr std::size_t kMaxReason = 1024;           // bytes of `why`, `remedy`, and of an error's `tried` and `on`
 inline constexpr std::size_t kMaxHeldLines = 16;          // lines of one subject: at most one of each primitive
+inline constexpr std::size_t kMaxReadings = 100;          // of one event; `more` says that another follows
 
 // Three sealed memfds come with it: the plan, the projection (base/sealed.h says what sealed means; at most 1 MiB each), and the bundle
 // of envelopes that the plan needs (sealing/bundle.h; of no bytes where it needs none).
@@ -38,8 +40,10 @@ struct Submit {
 };
 struct AskState { bool operator==(const AskState&) const = default; };  // answered by one StateText
 struct Watch { bool operator==(const Watch&) const = default; };        // answered by Watching, then events until closed
+// Answered by one or more Readings, of every instance whose microVM runs; by Busy, while a plan runs. Guests are asked, too, each for a second.
+struct AskReadings { bool operator==(const AskReadings&) const = default; };
 inline constexpr std::size_t kSubmitDescriptors = 3;
-using Request = std::variant<Submit, AskState, Watch>;
+using Request = std::variant<Submit, AskState, Watch, AskReadings>;
 [[nodiscard]] constexpr std::size_t descriptors_of(const Request& request) {
   return std::holds_alternative<Submit>(request) ? kSubmitDescriptors : 0;
 }
@@ -103,8 +107,14 @@ struct Ended {
 };
 struct Busy { bool operator==(const Busy&) const = default; };  // another plan is running; ask again. Last event.
 struct Failed { Error error; };  // the request could not be dealt with; nothing of it was done. Last event.
+// Each is an instance's, none comes twice.
+struct Readings {
+  std::vector<Reading> readings;
+  bool more = false;
+  bool operator==(const Readings&) const = default;
+};
 
-using Event = std::variant<Accepted, Refused, Progress, Holds, Finished, StateText, Watching, Ended, Busy, Failed>;
+using Event = std::variant<Accepted, Refused, Progress, Holds, Finished, StateText, Watching, Ended, Busy, Failed, Readings>;
 [[nodiscard]] constexpr std::size_t descriptors_of(const Event& event) {
   return std::holds_alternative<StateText>(event) ? 1 : 0;
 }

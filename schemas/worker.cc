@@ -133,9 +133,11 @@ lang::Sign sign_of(Op op) {
     case Op::kOpenImage: return lang::Sign::kAdd;
     case Op::kUnmake: return lang::Sign::kRemove;
     case Op::kMove:
-    case Op::kConnect: return lang::Sign::kMove;
+    case Op::kConnect:
+    case Op::kAsk: return lang::Sign::kMove;
     case Op::kInventory:
-    case Op::kOffer: break;
+    case Op::kOffer:
+    case Op::kRead: break;
   }
   return lang::Sign::kNone;
 }
@@ -227,7 +229,7 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   if (!root) return forward(root.error());
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
-  if (from.op() > static_cast<std::uint8_t>(Op::kConnect)) return malformed("an operation that there is not");
+  if (from.op() > static_cast<std::uint8_t>(Op::kAsk)) return malformed("an operation that there is not");
   if (from.place() == nullptr || from.egress() == nullptr || from.closed() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();
@@ -279,8 +281,12 @@ std::vector<std::uint8_t> encode(const Answer& answer) {
   flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> offer;
   if (answer.offer) offer = builder.CreateVector(answer.offer->data(), answer.offer->size());
   const fbs::Bytes32 digest = to_fbs(answer.digest.value_or(Digest{}));
+  std::vector<fbs::Reading> readings;
+  for (const Reading& reading : answer.readings) readings.push_back(to_fbs(reading));
+  flatbuffers::Offset<flatbuffers::Vector<const fbs::Reading*>> readings_at;
+  if (!readings.empty()) readings_at = builder.CreateVectorOfStructs(readings);
   return finished_bytes(
-      builder, fbs::CreateAnswer(builder, answer.seq, answer.ok ? 1 : 0, error, items_at, answer.more ? 1 : 0, &ended, offer, answer.digest ? &digest : nullptr),
+      builder, fbs::CreateAnswer(builder, answer.seq, answer.ok ? 1 : 0, error, items_at, answer.more ? 1 : 0, &ended, offer, answer.digest ? &digest : nullptr, readings_at),
       kAnswerIdentifier);
 }
 
@@ -319,6 +325,15 @@ Result<Answer> decode_answer(std::span<const std::uint8_t> bytes) {
     if (!answer.ok) return malformed("a digest of a failure");
     answer.digest = decode_digest(*from.digest());
   }
+  if (from.readings() != nullptr) {
+    if (!answer.ok || from.readings()->size() == 0 || from.readings()->size() > kMaxItems) return malformed("readings of nothing, of a failure, or too many");
+    if (!is_aligned(*from.readings())) return malformed("readings that are not aligned");
+    for (const fbs::Reading* each : *from.readings()) {
+      const auto reading = decode_reading(*each);
+      if (!reading) return forward(reading.error());
+      answer.readings.push_back(*reading);
+    }
+  }
   const bool is_event = answer.seq == 0;
   if (is_event != (answer.ended.kind == SubjectKind::kInstance)) return malformed("an event without an instance, or an answer with one");
   return answer;
@@ -344,19 +359,27 @@ Answer answer_with(std::uint64_t seq, Digested done) {
   return answer;
 }
 
-std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Item>>& items) {
-  if (!items) return {answer_to(seq, forward(items.error()))};
+namespace {
+
+template <class Each>
+std::vector<Answer> paged(std::uint64_t seq, const Result<std::vector<Each>>& all, std::vector<Each> Answer::*field) {
+  if (!all) return {answer_to(seq, forward(all.error()))};
   std::vector<Answer> answers;
   std::size_t at = 0;
   do {
-    const std::size_t count = std::min(items->size() - at, kMaxItems);
+    const std::size_t count = std::min(all->size() - at, kMaxItems);
     Answer page = answer_to(seq, {});
-    page.items.assign(items->begin() + static_cast<std::ptrdiff_t>(at), items->begin() + static_cast<std::ptrdiff_t>(at + count));
+    (page.*field).assign(all->begin() + static_cast<std::ptrdiff_t>(at), all->begin() + static_cast<std::ptrdiff_t>(at + count));
     at += count;
-    page.more = at < items->size();
+    page.more = at < all->size();
     answers.push_back(std::move(page));
-  } while (at < items->size());
+  } while (at < all->size());
   return answers;
 }
+
+}  // namespace
+
+std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Item>>& items) { return paged(seq, items, &Answer::items); }
+std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Reading>>& readings) { return paged(seq, readings, &Answer::readings); }
 
 }  // namespace mvm::wire

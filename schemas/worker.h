@@ -16,13 +16,14 @@
 #include "base/ids.h"
 #include "policy-lang/manifest.h"
 #include "policy-lang/statement.h"
+#include "schemas/reading.h"
 #include "sealing/envelope.h"
 
 namespace mvm::wire {
 
 inline constexpr int kChannelFd = 3;
 inline constexpr std::size_t kMaxPacket = 128 * 1024;
-inline constexpr std::size_t kMaxItems = 512;        // inventory items in one answer; `more` says that another follows
+inline constexpr std::size_t kMaxItems = 512;        // inventory items, and readings, in one answer; `more` says that another follows
 inline constexpr std::size_t kMaxSubnets = lang::kMaxPolicySubnets;  // of each of the policy's lists in a task
 inline constexpr std::size_t kMaxErrorText = 256;    // bytes of `tried` and of `on`
 inline constexpr std::size_t kMaxSealed = 2;         // envelopes of a task: a new key and the one that it replaces
@@ -46,12 +47,15 @@ enum class Op : std::uint8_t {
   kOpenImage,  // storage: the image behind it, for all jails that have it. It is closed by kUnmake of a jail that names nothing but the image
   // Before the guest worker's kMove:
   kConnect,    // jail: connects to the microVM's vsock, and gives the connection to the guest worker
+  // What there is to be read, which changes nothing:
+  kRead,       // jail: CPU time and memory of each instance. net: frames of each tap
+  kAsk,        // guest: how a guest is, of which there is a connection. Its statement is a guest's, of which the subject alone counts
 };
 [[nodiscard]] constexpr Op op_of(lang::Sign sign) {
   if (sign == lang::Sign::kAdd) return Op::kMake;
   return sign == lang::Sign::kRemove ? Op::kUnmake : Op::kMove;
 }
-[[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer; }
+[[nodiscard]] constexpr bool has_statement(Op op) { return op != Op::kInventory && op != Op::kOffer && op != Op::kRead; }
 // Whether envelopes may come with it.
 [[nodiscard]] constexpr bool may_open(Op op) { return op == Op::kMake || op == Op::kMove || op == Op::kHandOver; }
 
@@ -130,6 +134,7 @@ struct Answer {
   Subject ended;          // event: this instance's microVM ended by itself
   std::optional<sealing::PublicKey> offer;  // of kOffer: X25519
   std::optional<Digest> digest;             // of kDump; of a snapshot's kMake: its file's, which is the newest from then on
+  std::vector<Reading> readings = {};       // of kRead, in answers as an inventory's; of kAsk one
 };
 
 // What a worker says to a task.
@@ -140,6 +145,7 @@ using Digested = Result<std::optional<Digest>>;
 [[nodiscard]] Answer answer_with(std::uint64_t seq, Digested done);
 // To an inventory: items in answers of at most kMaxItems, `more` on all but the last; or one with what failed.
 [[nodiscard]] std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Item>>& items);
+[[nodiscard]] std::vector<Answer> pages(std::uint64_t seq, const Result<std::vector<Reading>>& readings);
 
 // Encoders cut an error's text at its limit and replace what is not printable ASCII by '?'.
 [[nodiscard]] std::vector<std::uint8_t> encode(const Task& task);

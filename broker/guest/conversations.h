@@ -22,7 +22,7 @@ class Conversations {
  public:
   // For the task that follows. A connection of the same instance that no task has taken is closed. kLimit: too many wait.
   [[nodiscard]] Status connected(Connected connected);
-  // `~ guest`. Its answer, where it ends at once.
+  // `~ guest`, or how a guest is. Its answer, where it ends at once.
   [[nodiscard]] std::optional<wire::Answer> begin(const wire::Task& task, Clock::time_point now);
 
   // Adds what is to be polled, a descriptor for each conversation, in order.
@@ -36,6 +36,7 @@ class Conversations {
   struct Conversation {
     std::uint64_t seq;
     Talk talk;
+    std::optional<Subject> asked;  // how it is
   };
   std::map<Subject, Fd> connected_;
   std::list<Conversation> conversations_;

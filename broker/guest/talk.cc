@@ -103,7 +103,7 @@ std::optional<Status> Talk::read_greeting() {
   const std::string_view line(reinterpret_cast<const char*>(packet_.data()), have_);
   if (!is_greeting(line)) return fail(Errc::kMalformed, "reach the guest's daemon");
   have_ = 0;
-  auto asked = goal_ == Goal::kPark ? ask(Stage::kParked, {0, guest::Prepare{kPrepareTime}}) : ask(Stage::kAwake, {0, resume_});
+  auto asked = goal_ == Goal::kPark ? ask(Stage::kParked, {0, guest::Prepare{kPrepareTime}}) : goal_ == Goal::kGoOn ? ask(Stage::kAwake, {0, resume_}) : ask(Stage::kAsked, {0, guest::Ask{}});
   return asked ? std::nullopt : std::optional<Status>(asked);
 }
 
@@ -121,7 +121,10 @@ std::optional<Status> Talk::take(const guest::FromGuest& message) {
     auto asked = ask(Stage::kGone, {0, guest::Go{}});
     return asked ? std::nullopt : std::optional<Status>(asked);
   }
-  if (std::holds_alternative<guest::Heartbeat>(message.body) && stage_ == Stage::kGone) return Status{};
+  if (const auto* heard = std::get_if<guest::Heartbeat>(&message.body); heard != nullptr && (stage_ == Stage::kGone || stage_ == Stage::kAsked)) {
+    heard_ = *heard;
+    return Status{};
+  }
   return fail(Errc::kMalformed, "hear an answer to something else");
 }
 

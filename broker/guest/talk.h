@@ -20,8 +20,9 @@ inline constexpr std::size_t kMaxGreeting = 32;      // bytes: "OK <number>\n" o
 inline constexpr std::size_t kMaxUnasked = 256;      // heartbeats that may come between two answers
 inline constexpr std::chrono::milliseconds kPrepareTime{60'000};  // what a guest is given for parking
 inline constexpr std::chrono::milliseconds kTalkTime{80'000};     // and what it takes at most, answers and resume's programs included
+inline constexpr std::chrono::milliseconds kAskTime{1'000};       // what a guest is given to say how it is
 
-enum class Goal : std::uint8_t { kPark, kGoOn };
+enum class Goal : std::uint8_t { kPark, kGoOn, kAsk };
 
 // What a guest that goes on is given: a fresh one for each.
 [[nodiscard]] Result<guest::Resume> make_resume();
@@ -30,7 +31,7 @@ class Talk {
  public:
   // `connection`: a non-blocking stream to the microVM's vsock; `resume` is used where it is to go on.
   Talk(Fd connection, Goal goal, const guest::Resume& resume, Clock::time_point now)
-      : connection_(std::move(connection)), goal_(goal), resume_(resume), until_(now + kTalkTime) {}
+      : connection_(std::move(connection)), goal_(goal), resume_(resume), until_(now + (goal == Goal::kAsk ? kAskTime : kTalkTime)) {}
 
   [[nodiscard]] int fd() const { return connection_.get(); }
   [[nodiscard]] Clock::time_point until() const { return until_; }
@@ -40,9 +41,11 @@ class Talk {
   // When it is readable: nothing while it goes on, else how it ended. kDenied: the guest says that it could not, and why. kMalformed, kLimit: it
   // is not our daemon that speaks, or not sensibly. kClosed: it went away, or there is no daemon.
   [[nodiscard]] std::optional<Status> read_some();
+  // What it said of itself, once it has been asked and that ended well.
+  [[nodiscard]] const guest::Heartbeat& heard() const { return heard_; }
 
  private:
-  enum class Stage : std::uint8_t { kGreeting, kParked, kAwake, kGone };
+  enum class Stage : std::uint8_t { kGreeting, kParked, kAwake, kGone, kAsked };
 
   [[nodiscard]] std::optional<Status> read_greeting();
   [[nodiscard]] std::optional<Status> take(const guest::FromGuest& message);
@@ -55,6 +58,7 @@ class Talk {
   Stage stage_ = Stage::kGreeting;
   std::uint64_t sequence_ = 0;
   std::size_t unasked_ = 0;
+  guest::Heartbeat heard_;
   guest::Packet packet_{};
   std::size_t have_ = 0;  // bytes of packet_
 };

@@ -197,6 +197,33 @@ Result<Population> population(int cgroup) {
   return fail(Errc::kCorrupt, "read cgroup.events");
 }
 
+namespace {
+
+// At the beginning of a line, with nothing behind it.
+Result<std::uint64_t> read_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end == text.data() + text.size() || *end != '\n') return fail(Errc::kCorrupt, "read a number of the cgroup's");
+  return number;
+}
+
+}  // namespace
+
+Result<Usage> usage(int cgroup) {
+  const auto stat = read_file(cgroup, "cpu.stat", kMaxSmallFile);
+  if (!stat) return forward(stat.error());
+  constexpr std::string_view kUsage = "usage_usec ";  // its first line
+  if (!stat->starts_with(kUsage)) return fail(Errc::kCorrupt, "read cpu.stat");
+  const auto cpu = read_number(std::string_view(*stat).substr(kUsage.size()));
+  if (!cpu) return forward(cpu.error());
+  const auto current = read_file(cgroup, "memory.current", kMaxSmallFile);
+  if (!current && current.error().sys_errno == ENOENT) return Usage{*cpu, std::nullopt};
+  if (!current) return forward(current.error());
+  const auto memory = read_number(*current);
+  if (!memory) return forward(memory.error());
+  return Usage{*cpu, *memory};
+}
+
 Result<std::vector<pid_t>> processes(int cgroup) {
   const auto text = read_file(cgroup, std::string(kLeaf) + "/cgroup.procs", kMaxProcsFile);
   if (!text && text.error().sys_errno == ENOENT) return std::vector<pid_t>{};

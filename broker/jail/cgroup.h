@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -58,6 +59,11 @@ class Cgroups {
 
 // Of an instance's cgroup.
 [[nodiscard]] Result<Population> population(int cgroup);
+struct Usage {
+  std::uint64_t cpu = 0;                // microseconds, since it was made
+  std::optional<std::uint64_t> memory;  // bytes, now; nothing where there is no memory controller
+};
+[[nodiscard]] Result<Usage> usage(int cgroup);
 // The processes of its leaf; none where it has no leaf.
 [[nodiscard]] Result<std::vector<pid_t>> processes(int cgroup);
 // A leaf that nothing was ever killed in. The cgroup is empty.

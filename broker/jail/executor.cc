@@ -63,6 +63,10 @@ Status Executor::watch_all() {
 }
 
 void Executor::run(const wire::Task& task, const Answerer& answer) {
+  if (task.op == wire::Op::kRead) {
+    for (const wire::Answer& page : wire::pages(task.seq, readings())) answer(page);
+    return;
+  }
   if (task.op != wire::Op::kInventory) return answer(wire::answer_with(task.seq, change(task)));
   for (const wire::Answer& page : wire::pages(task.seq, inventory())) answer(page);
 }
@@ -108,6 +112,19 @@ Status Executor::connect(const Subject& instance) const {
   auto connection = microvms_.connect_to_guest(instance);
   if (!connection) return forward(connection.error());
   return guest_worker::send_connected(guests_.get(), {instance, *std::move(connection)});
+}
+
+Result<std::vector<wire::Reading>> Executor::readings() const {
+  const auto anchored = cgroups_.list();
+  if (!anchored) return forward(anchored.error());
+  std::vector<wire::Reading> readings;
+  for (const Subject& instance : *anchored) {
+    const auto cgroup = cgroups_.open(instance);
+    if (!cgroup) continue;  // removed since
+    const auto used = usage(cgroup->get());
+    if (used) readings.push_back({.instance = instance, .cpu = used->cpu, .memory = used->memory});
+  }
+  return readings;
 }
 
 Result<std::vector<wire::Item>> Executor::inventory() {

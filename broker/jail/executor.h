@@ -53,6 +53,7 @@ class Executor {
   [[nodiscard]] Status unmake(const wire::Task& task);
   [[nodiscard]] Status connect(const Subject& instance) const;
   [[nodiscard]] Result<std::vector<wire::Item>> inventory();
+  [[nodiscard]] Result<std::vector<wire::Reading>> readings() const;
 
   Cgroups cgroups_;
   JailDirectories jails_;

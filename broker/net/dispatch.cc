@@ -142,6 +142,7 @@ std::vector<wire::Answer> dispatch(Kernel& kernel, const wire::Task& task) {
   switch (task.op) {
     case wire::Op::kMake: return {wire::answer_to(task.seq, make(kernel, task))};
     case wire::Op::kUnmake: return {wire::answer_to(task.seq, unmake(kernel, task))};
+    case wire::Op::kRead: return wire::pages(task.seq, read_taps(kernel));
     case wire::Op::kInventory: break;
     default: return {wire::answer_to(task.seq, fail(Errc::kUnsupported, "do", "what the net worker does not"))};
   }

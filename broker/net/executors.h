@@ -42,6 +42,9 @@ struct Kernel {
 // bridge where its routing is whole and the rules close what the policy does, a rule where it lets out to what the policy lists.
 [[nodiscard]] Result<std::vector<wire::Item>> inventory(Kernel& kernel, const CheckedInventory& wanted);
 
+// Of each tap of ours, its frames: by net and slot.
+[[nodiscard]] Result<std::vector<wire::Reading>> read_taps(Kernel& kernel);
+
 // Removes the tables, with all that is in them, and the shared rules of routing, where no link of ours is left; says whether
 // that was so.
 [[nodiscard]] Result<bool> remove_unused_tables(Kernel& kernel);

@@ -144,4 +144,16 @@ Result<std::vector<wire::Item>> inventory(Kernel& kernel, const CheckedInventory
   return items;
 }
 
+Result<std::vector<wire::Reading>> read_taps(Kernel& kernel) {
+  const Result<std::vector<Link>> links = links_of_kind(kernel.route, "tun");
+  if (!links) return forward(links.error());
+  std::vector<wire::Reading> readings;
+  for (const Link& link : *links) {
+    const auto tap = place_of_tap(link.name);
+    if (!tap || !is_ours(link)) continue;
+    readings.push_back({.net = tap->first, .slot = tap->second, .frames = wire::Frames{link.received, link.sent + link.dropped}});
+  }
+  return readings;
+}
+
 }  // namespace mvm::net

@@ -182,6 +182,9 @@ Result<Link> decode_link(Bytes body) {
       case IFLA_MASTER: link.master = read_value<std::uint32_t>(value).value_or(0); break;
       case IFLA_GROUP: link.group = read_value<std::uint32_t>(value).value_or(0); break;
       case IFLA_ADDRESS: link.mac = read_value<std::array<std::uint8_t, 6>>(value).value_or(link.mac); break;
+      case IFLA_STATS64:
+        if (const auto stats = read_value<rtnl_link_stats64>(value)) link.received = stats->rx_packets, link.sent = stats->tx_packets, link.dropped = stats->tx_dropped;
+        break;
       case IFLA_LINKINFO:
         if (const Status read = read_linkinfo(value, link); !read) return forward(read.error());
         break;

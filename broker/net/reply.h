@@ -57,6 +57,7 @@ struct Link {
   std::string kind;  // IFLA_INFO_KIND
   std::array<std::uint8_t, 6> mac{};
   TunState tun;
+  std::uint64_t received = 0, sent = 0, dropped = 0;  // frames, by the host: of a tap, what its guest sent, what its VMM took, and what it left lying until there was no room
 };
 
 // The body of RTM_NEWLINK.

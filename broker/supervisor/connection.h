@@ -25,7 +25,7 @@ struct Incoming {
 
 class Connection {
  public:
-  enum class Role : std::uint8_t { kIdle, kSubmitter, kWatcher };
+  enum class Role : std::uint8_t { kIdle, kSubmitter, kWatcher, kReader };
 
   explicit Connection(Fd socket) : socket_(std::move(socket)) {}
 

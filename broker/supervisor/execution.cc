@@ -117,7 +117,7 @@ Result<wire::Asleep> Execution::asleep_for(const Statement& statement) const {
 
 Status Execution::take(const wire::Answer& answer) {
   const auto found = in_flight_.find(answer.seq);
-  if (found == in_flight_.end() || answer.more || !answer.items.empty() || answer.offer) return fail(Errc::kMalformed, "take an answer to no task");
+  if (found == in_flight_.end() || answer.more || !answer.items.empty() || !answer.readings.empty() || answer.offer) return fail(Errc::kMalformed, "take an answer to no task");
   InFlight what = std::move(found->second);
   in_flight_.erase(found);
   const Status taken = answer.ok ? step_done(std::move(what), answer) : step_failed(std::move(what), answer.error);

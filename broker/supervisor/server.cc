@@ -48,7 +48,7 @@ Result<Server::Turn> Server::turn() {
   std::vector<Connection*> polled;
   for (Connection& connection : connections_) {
     // Who has asked is read again when it has taken its answer.
-    const bool waits = connection.role == Connection::Role::kSubmitter || (connection.role == Connection::Role::kIdle && connection.has_queued());
+    const bool waits = connection.role == Connection::Role::kSubmitter || connection.role == Connection::Role::kReader || has_asked(connection) || (connection.role == Connection::Role::kIdle && connection.has_queued());
     const short in = waits ? 0 : POLLIN;
     waited.push_back({connection.fd(), static_cast<short>(in | (connection.has_queued() ? POLLOUT : 0)), 0});
     polled.push_back(&connection);
@@ -68,15 +68,17 @@ Result<Server::Turn> Server::turn() {
   if (execution_ != nullptr) {
     if (auto in_time = execution_->overdue(Clock::now()); !in_time) return forward(in_time.error());
   }
+  if (survey_ != nullptr) {
+    if (auto in_time = survey_->overdue(Clock::now()); !in_time) return forward(in_time.error());
+  }
   for (std::size_t i = 0; i < polled.size(); ++i) {
     const short events = waited[first_client + i].revents;
     if ((events & POLLOUT) != 0 && !polled[i]->flush()) closed_.push_back(polled[i]);
     else if ((events & POLLIN) != 0) read_from(*polled[i]);
     else if ((events & kGone) != 0) closed_.push_back(polled[i]);
   }
-  for (Request& request : std::exchange(requests_, {})) {
-    if (auto taken = take_request(*request.from, std::move(request.incoming)); !taken) return forward(taken.error());
-  }
+  finish_survey_if_over();
+  if (auto taken = take_requests(); !taken) return forward(taken.error());
   if (auto finished = finish_if_over(); !finished) return forward(finished.error());
   if (auto settled = settle_if_due(); !settled) return forward(settled.error());
   sweep_closed();
@@ -85,8 +87,10 @@ Result<Server::Turn> Server::turn() {
 }
 
 int Server::timeout_ms() const {
-  if (settle_now_ && execution_ == nullptr) return 0;
-  const auto until = execution_ == nullptr ? settle_at_ : std::min(execution_->next_deadline(), Clock::now() + kSettleEvery);
+  const bool rests = execution_ == nullptr && survey_ == nullptr;
+  if (rests && (settle_now_ || !requests_.empty())) return 0;
+  const auto deadline = execution_ != nullptr ? execution_->next_deadline() : survey_ != nullptr ? survey_->next_deadline() : settle_at_;
+  const auto until = rests ? settle_at_ : std::min(deadline, Clock::now() + kSettleEvery);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
   return static_cast<int>(std::clamp<long>(left, 0, std::chrono::milliseconds(kSettleEvery).count()));
 }
@@ -116,8 +120,8 @@ Status Server::answer_worker(lang::Worker worker) {
     if (!answer) return forward(answer.error());
     settle_now_ = settle_now_ || !host_.workers.take_ended().empty();
     if (!*answer) return {};
-    if (execution_ == nullptr) return fail(Errc::kMalformed, "take an answer to no task");
-    if (auto taken = execution_->take(**answer); !taken) return taken;
+    if (execution_ == nullptr && survey_ == nullptr) return fail(Errc::kMalformed, "take an answer to no task");
+    if (auto taken = execution_ != nullptr ? execution_->take(**answer) : survey_->take(**answer); !taken) return taken;
   }
 }
 
@@ -131,8 +135,57 @@ Status Server::take_request(Connection& connection, Incoming incoming) {
     send_state(connection);
     return {};
   }
+  if (std::holds_alternative<wire::AskReadings>(incoming.request)) return take_readings_request(connection);
   return take_submit(connection, {std::get<wire::Submit>(std::move(incoming.request)), std::move(incoming.descriptors[0]),
                                   std::move(incoming.descriptors[1]), std::move(incoming.descriptors[2])});
+}
+
+// A plan waits until what is being read has been read.
+Status Server::take_requests() {
+  std::vector<Request> waiting;
+  for (Request& request : std::exchange(requests_, {})) {
+    if (survey_ != nullptr && std::holds_alternative<wire::Submit>(request.incoming.request)) {
+      survey_->hurry();
+      waiting.push_back(std::move(request));
+    } else if (auto taken = take_request(*request.from, std::move(request.incoming)); !taken) {
+      return taken;
+    }
+  }
+  requests_ = std::move(waiting);
+  return {};
+}
+
+bool Server::has_asked(const Connection& connection) const {
+  return std::ranges::find(requests_, &connection, &Request::from) != requests_.end();
+}
+
+// Who asks while others wait for readings gets the same.
+Status Server::take_readings_request(Connection& connection) {
+  if (execution_ != nullptr) {
+    send(connection, wire::Busy{});
+    return {};
+  }
+  connection.role = Connection::Role::kReader;
+  if (survey_ != nullptr) return {};
+  survey_ = std::make_unique<Survey>(host_.workers, host_.state);
+  return survey_->start();
+}
+
+void Server::finish_survey_if_over() {
+  if (survey_ == nullptr || !survey_->over()) return;
+  const std::vector<wire::Reading> all = survey_->readings();
+  survey_.reset();
+  for (Connection& connection : connections_) {
+    if (connection.role != Connection::Role::kReader) continue;
+    connection.role = Connection::Role::kIdle;
+    std::size_t at = 0;
+    do {
+      const std::size_t count = std::min(all.size() - at, wire::kMaxReadings);
+      const auto begin = all.begin() + static_cast<std::ptrdiff_t>(at);
+      at += count;
+      send(connection, wire::Readings{{begin, begin + static_cast<std::ptrdiff_t>(count)}, at < all.size()});
+    } while (at < all.size());
+  }
 }
 
 Status Server::take_submit(Connection& connection, Submitted submitted) {
@@ -184,7 +237,7 @@ Status Server::finish_if_over() {
 
 // Between plans, so whatever has no line then is a leak, and no age guard is needed.
 Status Server::settle_if_due() {
-  if (execution_ != nullptr || (!settle_now_ && Clock::now() < settle_at_)) return {};
+  if (execution_ != nullptr || survey_ != nullptr || (!settle_now_ && Clock::now() < settle_at_)) return {};
   return settle_all();
 }
 
@@ -210,6 +263,7 @@ void Server::broadcast(const wire::Event& event) {
 
 void Server::sweep_closed() {
   for (const Connection* closed : std::exchange(closed_, {})) {
+    std::erase_if(requests_, [&](const Request& request) { return request.from == closed; });
     connections_.remove_if([&](const Connection& connection) { return &connection == closed; });
   }
 }

@@ -1,4 +1,4 @@
-// The loop: the socket's clients, the workers' answers, the plan that runs. Everything untrusted that reaches the supervisor
+// The loop: the socket's clients, the workers' answers, the plan that runs, or what is read of instances. A plan that comes meanwhile waits for that. Everything untrusted that reaches the supervisor
 // comes in here, and goes to a decoder first.
 // Owns the listening socket, the connections and the plan that runs; one thread, nothing blocks but Workers::call() and
 // GateClient::parse(), which have deadlines. Proven by: tests/supervisor/refusal_test.cc, hostd_test.cc.
@@ -14,6 +14,7 @@
 #include "broker/supervisor/execution.h"
 #include "broker/supervisor/host.h"
 #include "broker/supervisor/submission.h"
+#include "broker/supervisor/survey.h"
 
 namespace mvm::supervisor {
 
@@ -38,10 +39,14 @@ class Server {
   [[nodiscard]] int timeout_ms() const;
   void accept_all();
   void read_from(Connection& connection);
+  [[nodiscard]] bool has_asked(const Connection& connection) const;
   [[nodiscard]] Status answer_worker(lang::Worker worker);
   [[nodiscard]] Status take_request(Connection& connection, Incoming incoming);
   [[nodiscard]] Status take_submit(Connection& connection, Submitted submitted);
   void send_state(Connection& connection);
+  [[nodiscard]] Status take_readings_request(Connection& connection);
+  [[nodiscard]] Status take_requests();
+  void finish_survey_if_over();
   [[nodiscard]] Status finish_if_over();
   [[nodiscard]] Status settle_if_due();
   [[nodiscard]] Status settle_all();
@@ -60,6 +65,7 @@ class Server {
   };
   std::vector<Request> requests_;
   std::unique_ptr<Execution> execution_;
+  std::unique_ptr<Survey> survey_;  // never both
   bool settle_now_ = false;
   Clock::time_point settle_at_ = Clock::now() + kSettleEvery;
 };

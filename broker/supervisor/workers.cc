@@ -26,11 +26,20 @@ Status wait_readable(int fd, Clock::time_point until, lang::Worker worker) {
   }
 }
 
-// Its own words (and images from the storage worker), events from the jail worker alone, offers from the storage worker alone, and digests from the two that make snapshots.
+// Its own words (and images from the storage worker), events from the jail worker alone, offers from the storage worker alone, digests from the two that
+// make snapshots, and readings of what it can read.
+bool may_read(lang::Worker worker, const wire::Reading& reading) {
+  const bool cgroup = reading.cpu || reading.memory, frames = reading.frames.has_value(), guest = reading.guest != wire::GuestSays::kNothing;
+  if (worker == lang::Worker::kJail) return !frames && !guest && reading.slot == 0;
+  if (worker == lang::Worker::kNet) return !cgroup && !guest && reading.slot != 0;
+  return worker == lang::Worker::kGuest && !cgroup && !frames && reading.slot == 0;
+}
+
 bool may_say(lang::Worker worker, const wire::Answer& answer) {
   if (answer.seq == 0 && worker != lang::Worker::kJail) return false;
   if (answer.offer && worker != lang::Worker::kStorage) return false;
   if (answer.digest && worker != lang::Worker::kSnapshot && worker != lang::Worker::kJail) return false;
+  if (!std::ranges::all_of(answer.readings, [&](const wire::Reading& reading) { return may_read(worker, reading); })) return false;
   return std::ranges::all_of(answer.items, [&](const wire::Item& item) {
     return worker == (item.image ? lang::Worker::kStorage : lang::row(item.word).worker);
   });

@@ -259,7 +259,7 @@ TEST_F(Mvm, PacksNothingThatADriveCannotCarryAndOverwritesNothing) {
 
 TEST_F(Mvm, EveryCommandHasAnExample) {
   for (const char* command : {"plan make", "plan check", "plan fmt", "plan show", "plan diff", "plan apply", "state", "watch", "preflight",
-                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "keygen", "sign", "verify", "key identity", "key offer", "key check", "key seal", "drive pack", "completion"}) {
+                              "audit verify", "net verify", "policy fmt", "projection fmt", "grammar", "primitives", "wake", "hold", "sleep", "readings", "keygen", "sign", "verify", "key identity", "key offer", "key check", "key seal", "drive pack", "completion"}) {
     const Ran help = run(std::string(command) + " --help");
     EXPECT_EQ(help.exit, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  mvm " + std::string(command)), std::string::npos) << command << "\n" << help.out;

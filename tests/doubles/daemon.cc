@@ -42,6 +42,13 @@ std::string Daemon::told() {
   return "parks " + std::to_string(parks_) + " wakes " + std::to_string(wakes_) + " goes " + std::to_string(goes_) + " state " + kStates[static_cast<int>(now())];
 }
 
+bool Daemon::work(const std::string& word) {
+  if (word != "ready" && word != "idle" && word != "busy") return false;
+  work_ = word == "ready" ? guest::State::kReady : word == "idle" ? guest::State::kIdle : guest::State::kBusy;
+  since_ = std::chrono::steady_clock::now();
+  return true;
+}
+
 nlohmann::json Daemon::state() { return {{"parks", parks_}, {"wakes", wakes_}, {"goes", goes_}, {"parked", now() == guest::State::kParked}}; }
 
 void Daemon::restore(const nlohmann::json& state) {

@@ -2,6 +2,7 @@
 // counts what it was made to do. For tests only; never installed.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@ class Daemon final : public guest::Machine {
   [[nodiscard]] std::optional<std::string> hear(std::string& in);
   // "parks N wakes N goes N state S": what it was made to do, and what it now says of itself.
   [[nodiscard]] std::string told();
+  // "ready", "idle", "busy": what the files in its /run/mvm would say from now on; false: no such word. It begins with ready.
+  [[nodiscard]] bool work(const std::string& word);
   // As a snapshot of the guest's memory would keep it.
   [[nodiscard]] nlohmann::json state();
   void restore(const nlohmann::json& state);
@@ -27,12 +30,16 @@ class Daemon final : public guest::Machine {
   [[nodiscard]] guest::Outcome park(std::chrono::milliseconds timeout) override;
   [[nodiscard]] guest::Outcome wake(const guest::Resume& resume) override;
   void go() override { ++goes_; }
-  [[nodiscard]] guest::Heartbeat work() override { return {guest::State::kReady, 1}; }
+  [[nodiscard]] guest::Heartbeat work() override {
+    return {work_, static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - since_).count())};
+  }
 
   [[nodiscard]] guest::State now() { return std::get<guest::Heartbeat>(session_.heartbeat().body).state; }
 
   std::string mischief_;
   guest::Session session_{*this};
+  guest::State work_ = guest::State::kReady;
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   int parks_ = 0, wakes_ = 0, goes_ = 0;
 };
 

@@ -148,8 +148,8 @@ class Server {
  private:
   void step() {
     std::vector<pollfd> ready = {{api_, POLLIN, 0}, {guest_, POLLIN, 0}, {vmm_.vsock_listener(), POLLIN, 0},
-                                 // A paused guest reads nothing: its frames wait in the tap.
-                                 {vmm_.life() == Life::kRunning ? vmm_.guest().tap() : -1, POLLIN, 0}};
+                                 // As Firecracker, which fills what a paused guest's driver has offered; what comes then waits in the tap.
+                                 {vmm_.life() == Life::kRunning || (vmm_.life() == Life::kPaused && vmm_.guest().may_keep()) ? vmm_.guest().tap() : -1, POLLIN, 0}};
     const std::size_t first_client = ready.size();
     // A paused guest hears nothing by vsock either.
     for (const Client& client : clients_) ready.push_back({client.kind == Kind::kVsock && vmm_.life() != Life::kRunning ? -1 : client.fd, POLLIN, 0});
@@ -162,7 +162,8 @@ class Server {
       close(fd);
       std::erase_if(clients_, [&](const Client& client) { return client.fd == fd; });
     }
-    if (ready[3].revents != 0) vmm_.guest().receive();
+    if (vmm_.life() == Life::kRunning) vmm_.guest().take_kept();
+    if (ready[3].revents != 0) vmm_.life() == Life::kRunning ? vmm_.guest().receive() : vmm_.guest().keep();
     if (ready[0].revents != 0) welcome(api_, Kind::kApi);
     if (ready[1].revents != 0) welcome(guest_, Kind::kGuest);
     if (ready[2].revents != 0) welcome(vmm_.vsock_listener(), Kind::kVsock);
@@ -231,6 +232,8 @@ class Server {
       const std::string line = client.in.substr(0, end);
       if (line == "state" || vmm_.life() != Life::kRunning) {
         say(client.fd, life + "\n");
+      } else if (line.starts_with("work ")) {
+        say(client.fd, vmm_.daemon().work(line.substr(5)) ? "ok\n" : "no such word\n");
       } else if (line == "daemon") {
         say(client.fd, vmm_.daemon().told() + "\n");
       } else if (line == "memory" || line == "canary" || line.starts_with("dirty ")) {

@@ -127,13 +127,29 @@ void Guest::begin(const std::string& boot_args) {
   mask_ = address_of(parts[3]);
 }
 
-void Guest::receive() {
-  std::array<std::uint8_t, 65536> buffer;
+// Without its header; no bytes: there is none.
+std::vector<std::uint8_t> Guest::read_frame() const {
+  std::vector<std::uint8_t> buffer(65536);
   const ssize_t got = read(tap_, buffer.data(), buffer.size());
-  if (got < static_cast<ssize_t>(kVnetHeader + kEthernet)) return;
+  if (got < static_cast<ssize_t>(kVnetHeader + kEthernet)) return {};
+  return {buffer.begin() + kVnetHeader, buffer.begin() + got};
+}
+
+void Guest::receive() {
+  const auto frame = read_frame();
+  if (!frame.empty()) take(frame.data(), frame.size());
+}
+
+void Guest::keep() {
+  if (auto frame = read_frame(); !frame.empty()) kept_.push_back(std::move(frame));
+}
+
+void Guest::take_kept() {
+  for (const auto& frame : std::exchange(kept_, {})) take(frame.data(), frame.size());
+}
+
+void Guest::take(const std::uint8_t* frame, std::size_t size) {
   ++seen_;
-  const std::uint8_t* const frame = buffer.data() + kVnetHeader;
-  const std::size_t size = static_cast<std::size_t>(got) - kVnetHeader;
   if (get16(frame + 12) == kArp) receive_arp(frame, size);
   if (get16(frame + 12) == kIpv4) receive_ip(frame, size);
 }

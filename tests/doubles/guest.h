@@ -36,6 +36,10 @@ class Guest {
   [[nodiscard]] int tap() const { return tap_; }
   // Reads one frame, and answers it where a host would.
   void receive();
+  // While it is paused: one frame for later, as long as there is room; and what was kept, when it runs.
+  [[nodiscard]] bool may_keep() const { return kept_.size() < kMaxKept; }
+  void keep();
+  void take_kept();
   // Borrowed: what it can write to and read from, by the drive's id.
   void add_drive(const std::string& id, int fd) { drives_[id] = fd; }
   // "ping A", "pingfrom S A", "send HEX", "address", "seen", "write DRIVE OFFSET WORD" (and flushes it), "read DRIVE OFFSET LENGTH": the
@@ -44,6 +48,7 @@ class Guest {
   [[nodiscard]] std::vector<Outcome> outcomes();
 
  private:
+  static constexpr std::size_t kMaxKept = 256;  // what a driver offers
   struct Ping {
     std::uint64_t client;
     std::uint32_t from, to, hop;
@@ -52,6 +57,8 @@ class Guest {
     Clock::time_point since;
   };
   [[nodiscard]] std::string drive_command(const std::string& line) const;
+  void take(const std::uint8_t* frame, std::size_t size);
+  [[nodiscard]] std::vector<std::uint8_t> read_frame() const;
   void send_frame(const std::vector<std::uint8_t>& frame);
   void send_arp(std::uint16_t operation, const Mac& to, std::uint32_t to_address);
   void receive_arp(const std::uint8_t* frame, std::size_t size);
@@ -62,6 +69,7 @@ class Guest {
   Mac mac_{};
   std::uint32_t address_ = 0, gateway_ = 0, mask_ = 0;
   std::map<std::uint32_t, Mac> neighbours_;
+  std::vector<std::vector<std::uint8_t>> kept_;
   std::vector<Ping> pings_;
   std::vector<Outcome> done_;
   std::map<std::string, int> drives_;

@@ -84,6 +84,26 @@ TEST_F(GuestConversations, GoOnSideBySideAndEndEachForItself) {
   EXPECT_EQ(all_.due(), Clock::time_point::max());
 }
 
+TEST_F(GuestConversations, TellHowAGuestIs) {
+  const Fd idle = meet(1), silent = meet(2);
+  for (const std::uint32_t id : {1u, 2u}) {
+    wire::Task asking = telling(10 + id, id);
+    asking.op = wire::Op::kAsk;
+    EXPECT_FALSE(all_.begin(asking, Clock::now()));
+  }
+  const guest::Packet packet = guest::encode(FromGuest{1, guest::Heartbeat{guest::State::kBusy, 9}});
+  say(idle, "OK 1\n" + std::string(packet.begin(), packet.end()));
+  auto answers = listen();
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_EQ(answers[0].seq, 11u);
+  EXPECT_EQ(answers[0].readings, (std::vector<wire::Reading>{{.instance = instance(1), .guest = wire::GuestSays::kBusy, .since = 9}}));
+  EXPECT_THAT(listen(), IsEmpty());
+  answers = listen(Clock::now() + kAskTime);
+  ASSERT_THAT(answers, SizeIs(1)) << "who says nothing is waited for no longer";
+  EXPECT_FALSE(answers[0].ok);
+  EXPECT_THAT(answers[0].readings, IsEmpty());
+}
+
 TEST_F(GuestConversations, EndByTheirTime) {
   const Fd guest = meet(1);
   const auto begun = Clock::now();

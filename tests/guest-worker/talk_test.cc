@@ -85,6 +85,29 @@ TEST_F(GuestTalk, LetsAGuestGoOnOnlyOnceItIsAnother) {
   EXPECT_TRUE(*ended);
 }
 
+TEST_F(GuestTalk, AsksAGuestHowItIs) {
+  begin(Goal::kAsk);
+  greet();
+  EXPECT_EQ(asked(), (FromHost{1, guest::Ask{}}));
+  EXPECT_FALSE(say(FromGuest{0, Heartbeat{State::kBusy, 3}})) << "what nobody asked for";
+  const auto ended = say(FromGuest{1, Heartbeat{State::kIdle, 7}});
+  ASSERT_TRUE(ended);
+  EXPECT_TRUE(*ended);
+  EXPECT_EQ(talk_->heard(), (Heartbeat{State::kIdle, 7}));
+  EXPECT_EQ(talk_->until() - Clock::now() <= kAskTime, true);
+}
+
+TEST_F(GuestTalk, TakesNoOtherAnswerForHowAGuestIs) {
+  for (const FromGuest& other : {FromGuest{1, Parked{Outcome::kDone}}, FromGuest{1, Awake{Outcome::kDone}}, FromGuest{2, Heartbeat{State::kIdle, 7}}}) {
+    test::socket_pair(SOCK_STREAM | SOCK_NONBLOCK, guest_, connection_);
+    begin(Goal::kAsk);
+    greet();
+    const auto ended = say(other);
+    ASSERT_TRUE(ended && !*ended);
+    EXPECT_EQ(ended->error().code, Errc::kMalformed);
+  }
+}
+
 TEST_F(GuestTalk, DoesNotLetAGuestGoOnThatIsNotReseeded) {
   begin(Goal::kGoOn);
   greet();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 namespace mvm::jail {
 namespace {
@@ -60,6 +61,30 @@ TEST(InstancesBelow, FindsInstancesAndPassesOverAllElse) {
   EXPECT_THAT(found, testing::UnorderedElementsAre("acme/workers/i-00000001", "acme/workers/i-00000002"));
   ASSERT_THAT(*below, testing::SizeIs(1));
   EXPECT_EQ(to_string(below->front()), "zeta/p/i-00000005");
+}
+
+TEST(UsageOf, IsReadAsTheKernelWritesItAndNotOtherwise) {
+  char name[] = "/tmp/mvm-usage-test-XXXXXX";
+  const std::string root = mkdtemp(name);
+  const Fd fd(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto with = [&](const std::string& cpu, const std::string& memory) {
+    std::ofstream(root + "/cpu.stat") << cpu;
+    std::ofstream(root + "/memory.current") << memory;
+    return usage(fd.get());
+  };
+  EXPECT_FALSE(usage(fd.get())) << "there is none";
+  std::ofstream(root + "/cpu.stat") << "usage_usec 7\n";
+  const auto bare = usage(fd.get());
+  ASSERT_TRUE(bare) << bare.error().message();
+  EXPECT_EQ(bare->cpu, 7u);
+  EXPECT_FALSE(bare->memory) << "without a memory controller";
+  const auto read = with("usage_usec 1234\nuser_usec 1000\nsystem_usec 234\n", "4096\n");
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->cpu, 1234u);
+  EXPECT_EQ(read->memory, 4096u);
+  for (const char* cpu : {"", "usage_usec \n", "usage_usec 12", "user_usec 12\n", "usage_usec -1\n", "usage_usec 99999999999999999999\n"}) EXPECT_FALSE(with(cpu, "4096\n")) << cpu;
+  for (const char* memory : {"", "\n", "max\n", "4096"}) EXPECT_FALSE(with("usage_usec 1\n", memory)) << memory;
+  fs::remove_all(root);
 }
 
 }  // namespace

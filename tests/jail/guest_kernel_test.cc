@@ -35,6 +35,21 @@ class Guest : public RunningFixture {
   }
 };
 
+TEST_F(Guest, SaysHowItIsAndItsCgroupIsRead) {
+  EXPECT_TRUE(tell(guest_worker::Goal::kAsk));
+  EXPECT_EQ(ask_guest("daemon"), "parks 0 wakes 0 goes 0 state ready");
+  wire::Task read = task(wire::Op::kRead, lang::Word::kGuest);
+  read.statement = {};
+  const auto answer = to_jail(read);
+  ASSERT_TRUE(answer.ok) << answer.error.message();
+  ASSERT_EQ(answer.readings.size(), 1u);
+  EXPECT_EQ(answer.readings[0].instance, instance_);
+  EXPECT_GT(answer.readings[0].cpu, 0u);
+  const bool has_memory = content_of(cgroup_ + "/cgroup.controllers").find("memory") != std::string::npos;
+  EXPECT_EQ(answer.readings[0].memory.has_value(), has_memory);
+  EXPECT_NE(answer.readings[0].memory, 0u);
+}
+
 TEST_F(Guest, ParksGoesThroughItsSleepAndGoesOn) {
   ASSERT_TRUE(tell(guest_worker::Goal::kPark));
   EXPECT_EQ(ask_guest("daemon"), "parks 1 wakes 0 goes 0 state parked");

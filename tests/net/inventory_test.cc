@@ -43,6 +43,21 @@ TEST_F(Inventory, NamesBridgesRulesAndTaps) {
             inventory_items());
 }
 
+TEST_F(Inventory, CountsTheFramesOfOurTapsAlone) {
+  make(bridge_task(Op::kMake, 3));
+  make(tap_task(Op::kMake, 3, 5));
+  shell("ip tuntap add dev tn7i5 mode tap");
+  wire::Task task;
+  task.seq = 1;
+  task.op = Op::kRead;
+  const auto answers = dispatch(kernel(), task);
+  ASSERT_EQ(answers.size(), 1u);
+  ASSERT_EQ(answers[0].readings.size(), 1u);
+  EXPECT_EQ(answers[0].readings[0].net, 3u);
+  EXPECT_EQ(answers[0].readings[0].slot, 5u);
+  EXPECT_TRUE(answers[0].readings[0].frames);
+}
+
 TEST_F(Inventory, PassesOverForeignLinks) {
   shell("ip link add br-tenant-7 type bridge; ip tuntap add dev tn7i5 mode tap; ip link add br0 type bridge");
   EXPECT_TRUE(inventory_items().empty());

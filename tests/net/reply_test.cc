@@ -152,6 +152,19 @@ TEST(Link, HasItsNameMasterGroupAndTun) {
   EXPECT_EQ((TunState{true, true, false, true, false, 1000, ~0U}), link->tun);
 }
 
+TEST(Replies, HaveTheFramesOfALink) {
+  rtnl_link_stats64 stats{};
+  stats.rx_packets = 7, stats.tx_packets = 8, stats.tx_dropped = 9;
+  const auto link = decode_link(link_body(text(IFLA_IFNAME, "tn3i5") + attribute_of(IFLA_STATS64, stats)));
+  ASSERT_TRUE(link);
+  EXPECT_EQ(link->received, 7u);
+  EXPECT_EQ(link->sent, 8u);
+  EXPECT_EQ(link->dropped, 9u);
+  const auto cut = decode_link(link_body(text(IFLA_IFNAME, "tn3i5") + attribute_of(IFLA_STATS64, std::uint64_t{5})));
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(cut->received, 0u) << "shorter than the kernel's is none";
+}
+
 TEST(Link, IsMalformedWithoutANameOrAnIndexOrWithAnAttributeThatDoesNotFit) {
   EXPECT_FALSE(decode_link(link_body({})));
   EXPECT_FALSE(decode_link(link_body(text(IFLA_IFNAME, "x"), 0)));

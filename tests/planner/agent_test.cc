@@ -9,6 +9,7 @@
 #include "planner/compile.h"
 #include "planner/executed.h"
 #include "planner/files.h"
+#include "planner/instances.h"
 #include "policy-lang/diff.h"
 #include "tests/planner/played_broker.h"
 #include "tests/planner/texts.h"
@@ -36,13 +37,13 @@ class Agent : public ::testing::Test {
   }
   Report run(test::PlayedBroker& broker, std::vector<wire::Event> answers) {
     broker.answers = std::move(answers);
-    return step(config_, [](const std::string&) {}, deaf_);
+    return step(config_, [](const std::string&) {}, memory_);
   }
 
   std::string dir_, policy_text_;
   KeyPair pair_;
   AgentConfig config_;
-  std::set<Subject> deaf_;
+  Memory memory_;
 };
 
 const std::string kWanted = test::projection_text(4, test::kPrune + test::tenant("acme", 3) + test::pool("acme/web", {.running = 1}));
@@ -116,26 +117,100 @@ TEST_F(Agent, RemembersTheGuestsThatDidNotDoAsTheyWereTold) {
       " vcpus=1 mem=256 boot=cold state=running guest=parked\n"));
   test::PlayedBroker broker(config_.socket, running);
   (void)run(broker, {wire::Accepted{}, wire::Progress{1, "~ jail", wire::Phase::kFailed, Error{}}, finished(1)});
-  EXPECT_TRUE(deaf_.empty()) << "another statement";
+  EXPECT_TRUE(memory_.deaf.empty()) << "another statement";
   (void)run(broker, {wire::Accepted{}, wire::Progress{9, "~ guest", wire::Phase::kFailed, Error{}}, finished(1)});
-  EXPECT_TRUE(deaf_.empty()) << "none of the plan";
+  EXPECT_TRUE(memory_.deaf.empty()) << "none of the plan";
   (void)run(broker, {wire::Accepted{}, wire::Progress{0, "~ guest", wire::Phase::kDone, Error{}}, finished(1)});
-  EXPECT_TRUE(deaf_.empty()) << "it did";
+  EXPECT_TRUE(memory_.deaf.empty()) << "it did";
   ASSERT_NE(broker.plans.at(0).find("\n~ guest acme/web/i-00000001 parked>awake\n"), std::string::npos) << broker.plans.at(0);
   (void)run(broker, {wire::Accepted{}, wire::Progress{0, "~ guest", wire::Phase::kFailed, Error{}}, finished(1)});
-  EXPECT_EQ(deaf_, (std::set{instance_subject(*Name::from("acme"), *Name::from("web"), InstanceId{1})}));
+  EXPECT_EQ(memory_.deaf, (std::set{instance_subject(*Name::from("acme"), *Name::from("web"), InstanceId{1})}));
   const std::size_t plans = broker.plans.size();
   EXPECT_EQ(run(broker, {wire::Accepted{}, finished(0)}).outcome, Outcome::kChanged);
   ASSERT_EQ(broker.plans.size(), plans + 1);
   EXPECT_EQ(broker.plans.back().find("~ guest"), std::string::npos) << "it is told nothing more";
 }
 
+const Subject kOne = instance_subject(*Name::from("acme"), *Name::from("web"), InstanceId{1});
+
+lang::Document one_running() {
+  return test::parsed(lang::Kind::kState, test::sealed(
+      "mvm-state 1\nnode node-7\ngeneration 1\ndesired none\nbridge acme net=3 subnet=10.240.3.0/24\ncgroup acme/web/i-00000001 cpu=100 mem=384 pids=64 io=0\n"
+      "tap acme/web/i-00000001 slot=3 pps=0 mbps=0\njail acme/web/i-00000001 image=sha256:" + std::string(64, '5') +
+      " vcpus=1 mem=256 boot=cold state=running guest=awake\n"));
+}
+
+TEST_F(Agent, PausesWhatHostdReadsToBeIdle) {
+  want(kWanted);
+  test::PlayedBroker broker(config_.socket, one_running());
+  const auto long_ago = std::chrono::steady_clock::now() - std::chrono::hours(1);
+  const auto plan_where_it_says = [&](wire::Reading reading) {
+    memory_ = {};
+    memory_.idle.see(read_fleet(one_running()), std::nullopt, long_ago);
+    broker.readings = {reading};
+    (void)run(broker, {wire::Accepted{}, finished(0)});
+    return memory_.idle.rests();
+  };
+  EXPECT_EQ(plan_where_it_says({.instance = kOne, .cpu = 5, .guest = wire::GuestSays::kIdle, .since = 400}), (Rests{{kOne, Rest::kWarm}}));
+  EXPECT_NE(broker.plans.back().find("~ jail acme/web/i-00000001 running>warm\n"), std::string::npos) << broker.plans.back();
+  EXPECT_EQ(plan_where_it_says({.instance = kOne, .cpu = 5, .guest = wire::GuestSays::kIdle, .since = 200}), Rests{});
+  EXPECT_EQ(plan_where_it_says({.instance = kOne, .cpu = 5, .guest = wire::GuestSays::kBusy, .since = 400}), Rests{});
+  EXPECT_EQ(broker.plans.back().find("~ jail"), std::string::npos) << broker.plans.back();
+}
+
+TEST_F(Agent, HearsThatAPausedOneIsCalledEvenWhereNobodyElseIsToRest) {
+  want(kWanted);
+  auto paused = one_running();
+  std::ranges::find(paused.statements, lang::Word::kJail, &lang::Statement::word)->numbers[4] = lang::kWarm;
+  test::PlayedBroker broker(config_.socket, paused);
+  memory_.idle = Idle(kNobodyRests, Kept{{{kOne, Rest::kWarm}}, {}});
+  for (const std::uint64_t received : {7u, 9u}) {
+    EXPECT_EQ(memory_.idle.rests().size(), 1u);
+    broker.readings = {{.instance = kOne, .frames = wire::Frames{0, received}}};
+    memory_.read.reset();
+    (void)run(broker, {wire::Accepted{}, finished(0)});
+  }
+  EXPECT_TRUE(memory_.idle.rests().empty());
+  EXPECT_NE(broker.plans.back().find("~ jail acme/web/i-00000001 warm>running\n"), std::string::npos) << broker.plans.back();
+  memory_.read.reset();
+  (void)run(broker, {wire::Accepted{}, finished(0)});
+  EXPECT_FALSE(memory_.read) << "and where nobody rests, nothing is read";
+}
+
+TEST_F(Agent, AsksForReadingsNoOftenerThanItNeedsThem) {
+  EXPECT_EQ(read_every({}), std::chrono::seconds(15));
+  EXPECT_EQ(read_every({.warm_after = std::chrono::seconds(0)}), std::chrono::seconds(15));
+  EXPECT_EQ(read_every({.warm_after = std::chrono::seconds(8)}), std::chrono::seconds(2));
+  EXPECT_EQ(read_every({.warm_after = std::chrono::seconds(1)}), std::chrono::seconds(1));
+}
+
+TEST_F(Agent, AsksWhoSaidNoAgainLaterAndHoldsNobodyForDeafForIt) {
+  want(kWanted);
+  test::PlayedBroker broker(config_.socket, one_running());
+  memory_.idle = Idle({}, Kept{{{kOne, Rest::kWarm}}, {}});
+  (void)run(broker, {wire::Accepted{}, wire::Progress{0, "~ guest", wire::Phase::kFailed, Error{Errc::kDenied, 0, "park the guest", ""}}, finished(1)});
+  ASSERT_NE(broker.plans.at(0).find("\n~ guest acme/web/i-00000001 awake>parked\n~ jail acme/web/i-00000001 running>warm\n"), std::string::npos) << broker.plans.at(0);
+  EXPECT_TRUE(memory_.deaf.empty());
+  EXPECT_TRUE(memory_.idle.rests().empty());
+  memory_.idle = Idle({}, Kept{{{kOne, Rest::kWarm}}, {}});
+  (void)run(broker, {wire::Accepted{}, wire::Progress{0, "~ guest", wire::Phase::kFailed, Error{Errc::kClosed, 0, "reach the guest's daemon", ""}}, finished(1)});
+  EXPECT_TRUE(memory_.deaf.contains(kOne)) << "there is nobody to say no";
+  EXPECT_TRUE(memory_.idle.rests().contains(kOne));
+  memory_ = {{}, Idle({}, Kept{{{kOne, Rest::kWarm}}, {}}), {}, {}};
+  (void)run(broker, {wire::Accepted{}, wire::Progress{1, "~ jail", wire::Phase::kFailed, Error{Errc::kSystem, 5, "pause", ""}}, finished(1)});
+  EXPECT_TRUE(memory_.idle.rests().empty()) << "what cannot be paused is left awake for a while";
+  memory_ = {{}, Idle({}, Kept{{{kOne, Rest::kAsleep}}, {}}), {}, {}};
+  (void)run(broker, {wire::Accepted{}, finished(0)});
+  EXPECT_EQ(broker.plans.back().find("+ snapshot"), std::string::npos) << "there is no key";
+  EXPECT_TRUE(memory_.idle.rests().empty()) << "and nobody waits for it";
+}
+
 TEST_F(Agent, FailsWithoutHostdAndWithoutAPolicy) {
   want(kWanted);
   const auto quiet = [](const std::string&) {};
-  EXPECT_EQ(step(config_, quiet, deaf_).outcome, Outcome::kFailed);
+  EXPECT_EQ(step(config_, quiet, memory_).outcome, Outcome::kFailed);
   config_.policy = dir_ + "/nothing";
-  EXPECT_EQ(step(config_, quiet, deaf_).outcome, Outcome::kFailed);
+  EXPECT_EQ(step(config_, quiet, memory_).outcome, Outcome::kFailed);
 }
 
 TEST_F(Agent, ReportsAsJson) {

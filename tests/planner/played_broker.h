@@ -50,6 +50,7 @@ class PlayedBroker {
   std::vector<std::string> bundles;
   // Before it too: what hostd offers to seal to.
   std::vector<std::uint8_t> offer;
+  std::vector<wire::Reading> readings;
 
  private:
   void serve() {
@@ -75,6 +76,7 @@ class PlayedBroker {
     const auto request = wire::decode_request({bytes.data(), static_cast<std::size_t>(size)});
     if (!request) return;
     if (std::holds_alternative<wire::AskState>(*request)) return send_state(peer);
+    if (std::holds_alternative<wire::AskReadings>(*request)) return send_event(peer, wire::Readings{readings, false}, -1);
     int fds[wire::kSubmitDescriptors] = {-1, -1, -1};
     std::memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fds);
     const Fd plan(fds[0]), projection(fds[1]), bundle(fds[2]);

@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "planner/agent_client.h"
 #include "sealing/wanted.h"
 #include "tests/sandbox/agentd_process.h"
 
@@ -53,6 +54,12 @@ bool carries_keys(const AgentdProcess& agentd) {
   return agentd.comes_to([&] { return !std::filesystem::exists(agentd.offer_file()) && !std::filesystem::exists(agentd.wanted_file()); });
 }
 
+// Somebody on the node asks for something that there is not.
+bool answers_who_asks(const AgentdProcess& agentd) {
+  const auto answer = planner::ask_agent(agentd.own_socket(), wire::HoldInstance{instance_subject(*Name::from("acme"), *Name::from("web"), InstanceId{1}), 5});
+  return answer && !answer->done;
+}
+
 // Without hostd, with it, a plan submitted, hostd gone once more, and a text that cannot be parsed.
 bool serves(const std::vector<seccomp::Line>& lines) {
   AgentdProcess agentd;
@@ -68,6 +75,7 @@ bool serves(const std::vector<seccomp::Line>& lines) {
     agentd.want(a_projection(4));
     if (!agentd.says("\"refused\"")) return false;
   }
+  if (!answers_who_asks(agentd)) return false;
   if (!carries_keys(agentd)) return false;
   agentd.put_policy("no policy\n");
   return agentd.says("parse the policy");

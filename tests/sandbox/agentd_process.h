@@ -43,7 +43,7 @@ class AgentdProcess {
   void start(const std::vector<seccomp::Line>& lines) {
     static const Runnable executable(MVM_AGENTD_UNDER_TEST);
     agentd_ = start_with(executable, "agentd", lines, sandbox::Channel::kSeqpacket, {},
-                         {"--desired", desired(), "--policy", policy_file(), "--socket", socket(), "--status", status_file(), "--sealed", sealed(), "--vault", vault()});
+                         {"--desired", desired(), "--policy", policy_file(), "--socket", socket(), "--status", status_file(), "--sealed", sealed(), "--vault", vault(), "--listen", own_socket()});
   }
   // hostd, with an empty host. What it answers to a plan is the caller's to say.
   [[nodiscard]] PlayedBroker play_hostd(std::vector<wire::Event> answers, const lang::Document& state = empty_state(),
@@ -106,6 +106,7 @@ class AgentdProcess {
   [[nodiscard]] std::string policy_file() const { return prefix_ + "/policy/node.policy"; }
   [[nodiscard]] std::string run() const { return prefix_ + "/run"; }
   [[nodiscard]] std::string socket() const { return prefix_ + "/hostd.sock"; }
+  [[nodiscard]] std::string own_socket() const { return run() + "/agentd.sock"; }
   [[nodiscard]] std::string status_file() const { return run() + "/status.json"; }
 
   static void put(const std::string& path, const std::string& text) {

@@ -33,7 +33,7 @@ std::vector<Event> one_of_each() {
 }
 
 TEST(BrokerRequest, ComesBackAsItWas) {
-  for (const Request& request : {Request(submit()), Request(AskState{}), Request(Watch{})}) {
+  for (const Request& request : {Request(submit()), Request(AskState{}), Request(Watch{}), Request(AskReadings{})}) {
     const auto back = decode_request(encode(request));
     ASSERT_TRUE(back) << back.error().message();
     EXPECT_EQ(*back, request);
@@ -59,7 +59,7 @@ TEST(BrokerRequest, RefusesAModeASignatureAndARequestThatThereIsNot) {
   EXPECT_FALSE(decode_request(raw_submit(2, kSignatureBytes, 1)));
   EXPECT_FALSE(decode_request(raw_submit(1, kSignatureBytes - 1, 1)));
   EXPECT_FALSE(decode_request(raw_submit(1, kSignatureBytes + 1, 1)));
-  EXPECT_FALSE(decode_request(raw_submit(1, kSignatureBytes, 4))) << "the generated verifier accepts a tag that it does not know";
+  EXPECT_FALSE(decode_request(raw_submit(1, kSignatureBytes, 5))) << "the generated verifier accepts a tag that it does not know";
   EXPECT_FALSE(decode_request(raw_submit(1, kSignatureBytes, 0)));
 }
 

@@ -9,6 +9,8 @@
 #include <map>
 
 #include "policy-lang/table.h"
+#include "schemas/agent.h"
+#include "schemas/broker.h"
 #include "schemas/worker.h"
 #include "schemas/worker_generated.h"
 #include "tests/schemas/samples.h"
@@ -59,6 +61,8 @@ std::map<std::string, Bytes> task_seeds() {
   const lang::Statement park = test::make(Sign::kMove, lang::Word::kGuest, test::instance(), {lang::kAwake, lang::kParked});
   made["connect-guest"] = encode(task_of(Op::kConnect, park));
   made["move-guest"] = encode(task_of(Op::kMove, park));
+  made["ask-guest"] = encode(task_of(Op::kAsk, park));
+  made["read"] = encode(task_of(Op::kRead, {}));
   made["inventory"] = encode(task_of(Op::kInventory, {}));
   made["offer"] = encode(task_of(Op::kOffer, {}));
   const Bytes& rule = made["make-rule"];
@@ -80,6 +84,11 @@ std::map<std::string, Bytes> answer_seeds() {
   std::map<std::string, Bytes> made = {{"inventory", encode(inventory)}, {"images", encode(images)}, {"offer", encode(offer)}, {"ended", encode(ended)}};
   made["failure"] = encode(answer_to(7, fail_errno(EBUSY, "create the tap", "tn3i5")));
   made["digest"] = encode(answer_with(7, test::digest_of(2)));
+  Answer readings = answer_to(7, {});
+  readings.readings = {{.instance = test::instance(), .cpu = 5, .memory = 6, .guest = GuestSays::kIdle, .since = 9}, {.net = 3, .slot = 5, .frames = Frames{7, 8}}};
+  made["readings"] = encode(readings);
+  const Bytes& read = made["readings"];
+  made["misaligned-readings"] = with_misaligned(read, *flatbuffers::GetRoot<fbs::Answer>(read.data())->readings(), sizeof(fbs::Reading), 8);
   const Bytes& whole = made["inventory"];
   made["misaligned-items"] = with_misaligned(whole, *flatbuffers::GetRoot<fbs::Answer>(whole.data())->items(), sizeof(fbs::Item), 3);
   return made;
@@ -111,6 +120,21 @@ TEST(Seeds, OfTasksAreOfTodaysForm) {
 
 TEST(Seeds, OfAnswersAreOfTodaysForm) {
   expect_seeds("worker_answer_fuzz", answer_seeds(), [](const Bytes& bytes) { return decode_answer(bytes); });
+}
+
+TEST(Seeds, OfWhatAgentdIsAskedAreOfTodaysForm) {
+  const Subject pool = pool_subject(*Name::from("acme"), *Name::from("workers"));
+  expect_seeds("agent_request_fuzz",
+               {{"wake", encode(AgentRequest(WakePool{pool, 2}))}, {"hold", encode(AgentRequest(HoldInstance{test::instance(), 600}))}, {"rest", encode(AgentRequest(RestInstance{test::instance()}))}},
+               [](const Bytes& bytes) { return decode_agent_request(bytes); });
+  expect_seeds("agent_answer_fuzz", {{"done", encode(AgentAnswer{true, 2, 1, ""})}, {"not-done", encode(AgentAnswer{false, 0, 0, "the pool is pinned"})}},
+               [](const Bytes& bytes) { return decode_agent_answer(bytes); });
+}
+
+TEST(Seeds, OfReadingsForAgentdAreOfTodaysForm) {
+  const Readings readings{{{.instance = test::instance(), .cpu = 5, .memory = 6, .frames = Frames{7, 8}, .guest = GuestSays::kBusy, .since = 9}}, true};
+  expect_seeds("broker_event_fuzz", {{"readings", encode(Event(readings))}}, [](const Bytes& bytes) { return decode_event(bytes); });
+  expect_seeds("broker_request_fuzz", {{"ask-readings", encode(Request(AskReadings{}))}}, [](const Bytes& bytes) { return decode_request(bytes); });
 }
 
 }  // namespace

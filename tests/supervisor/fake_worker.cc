@@ -148,6 +148,7 @@ const char* name_of(wire::Op op) {
     case wire::Op::kHandOver: return "hand-over";
     case wire::Op::kSpend: return "spend";
     case wire::Op::kConnect: return "connect";
+    case wire::Op::kAsk: return "ask";
     default: return "release";
   }
 }
@@ -170,7 +171,11 @@ Status step(const wire::Task& task) {
     case wire::Op::kClear: unlink(path(dumped).c_str());
       return {};
     case wire::Op::kConnect:
+      if (content("jail." + subject) != "0") return forward(violation("connect to what does not run: " + subject));
       write_file("met." + subject, "");
+      return {};
+    case wire::Op::kAsk:
+      if (unlink(path("met." + subject).c_str()) != 0) return forward(violation("ask a guest without a connection: " + subject));
       return {};
     case wire::Op::kHandOver:
       if (content("snapshot." + subject) != to_hex(task.asleep.file.bytes)) return forward(violation("hand over what is spent, or another: " + subject));
@@ -273,8 +278,24 @@ void end_by_themselves() {
   }
 }
 
+// CPU time and memory of each cgroup, 100 frames and its slot of each tap.
+void answer_reading(std::uint64_t seq) {
+  std::vector<wire::Reading> readings;
+  for (const std::string& name : names()) {
+    const auto item = item_of(name);
+    if (!item) continue;
+    if (item->word == lang::Word::kCgroup) readings.push_back({.instance = item->subject, .cpu = 1000, .memory = 4096});
+    if (item->word == lang::Word::kTap) readings.push_back({.net = item->net, .slot = item->slot, .frames = wire::Frames{100 + item->slot, 7}});
+  }
+  for (const wire::Answer& page : wire::pages(seq, Result<std::vector<wire::Reading>>(readings))) send_answer(page);
+}
+
 void answer_task(const wire::Task& task) {
   if (task.op == wire::Op::kInventory) return answer_inventory(task.seq);
+  if (task.op == wire::Op::kRead) {
+    if (exists("slow")) usleep(static_cast<useconds_t>(std::atoi(content("slow").c_str())) * 1000);
+    return answer_reading(task.seq);
+  }
   if (exists("mute." + thing(task))) return;
   if (exists("slow")) usleep(static_cast<useconds_t>(std::atoi(content("slow").c_str())) * 1000);
   const auto done = change(task);
@@ -282,6 +303,7 @@ void answer_task(const wire::Task& task) {
   answer.seq = task.seq;
   answer.ok = done.has_value();
   if (!done) answer.error = done.error();
+  if (done && task.op == wire::Op::kAsk) answer.readings = {{.instance = task.statement.subject, .guest = wire::GuestSays::kIdle, .since = 3}};
   if (done && task.op == wire::Op::kDump) answer.digest = sha256("1.16.1");
   if (done && task.op == wire::Op::kMake && task.statement.word == lang::Word::kSnapshot) answer.digest = sha256(thing(task));
   send_answer(answer);

@@ -104,6 +104,70 @@ TEST_F(Hostd, TellsAGuestToParkAndToGoOn) {
   }
 }
 
+TEST_F(Hostd, ReadsOfEachThatRunsOrIsPausedWhatItsWorkersCanTell) {
+  auto lines = running_lines(3, 0);
+  ASSERT_TRUE(hostd.reach(lines).last);
+  std::size_t jails = 0;
+  for (lang::Statement& line : lines) {
+    if (line.word != lang::Word::kJail) continue;
+    if (++jails == 2) line.numbers[lang::field_index(lang::Word::kJail, "guest")] = lang::kParked;
+    if (jails == 3) line.numbers[lang::field_index(lang::Word::kJail, "state")] = lang::kWarm;
+  }
+  ASSERT_TRUE(hostd.reach(lines).last);
+  hostd.steer("fail-at-ask", "");
+  for (const bool asked : {false, true}) {
+    if (asked) std::filesystem::remove(hostd.kernel() + "/fail-at-ask");
+    auto client = planner::BrokerClient::connect(hostd.socket());
+    ASSERT_TRUE(client);
+    const auto readings = client->readings();
+    ASSERT_TRUE(readings) << readings.error().message();
+    ASSERT_EQ(readings->size(), 3u);
+    const wire::Reading& first = (*readings)[0];
+    EXPECT_EQ(to_string(first.instance), "acme/workers/i-00000001");
+    EXPECT_EQ(first.cpu, 1000u);
+    EXPECT_EQ(first.memory, 4096u);
+    const lang::Document state = hostd.state();
+    const auto tap = std::ranges::find_if(state.statements, [&](const auto& line) { return line.word == lang::Word::kTap && line.subject == first.instance; });
+    ASSERT_TRUE(first.frames);
+    EXPECT_EQ(first.frames->sent, 100 + lang::tap_view(*tap).slot);
+    EXPECT_EQ(first.guest, asked ? wire::GuestSays::kIdle : wire::GuestSays::kNothing);
+    EXPECT_EQ(first.since, asked ? 3u : 0u);
+    EXPECT_EQ((*readings)[1].guest, wire::GuestSays::kNothing) << "a parked guest is not asked";
+    EXPECT_EQ((*readings)[2].guest, wire::GuestSays::kNothing) << "nor is a paused one";
+    EXPECT_TRUE((*readings)[2].frames);
+  }
+  ASSERT_TRUE(hostd.reach({}).last);
+  EXPECT_EQ(planner::BrokerClient::connect(hostd.socket())->readings()->size(), 0u);
+}
+
+// Both at once, many times: a plan waits for what is being read, and is run; and while one runs, nothing is read.
+TEST_F(Hostd, RunsPlansAndReadsOneAfterTheOther) {
+  const auto lines = running_lines(2, 0);
+  ASSERT_TRUE(hostd.reach(lines).last);
+  hostd.steer("slow", "3");
+  std::size_t read = 0, busy = 0;
+  std::atomic<bool> over = false;
+  std::thread reader([&] {
+    while (!over) {
+      auto client = planner::BrokerClient::connect(hostd.socket());
+      if (!client) continue;
+      const auto readings = client->readings();
+      read += readings.has_value();
+      busy += !readings && readings.error().code == Errc::kBusy;
+      EXPECT_TRUE(readings || readings.error().code == Errc::kBusy) << readings.error().message();
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    auto moved = lines;
+    moved.back().numbers[lang::field_index(lang::Word::kJail, "guest")] = i % 2 == 0 ? lang::kParked : lang::kAwake;
+    const Reply reply = hostd.reach(moved);
+    EXPECT_NE(last_as<wire::Finished>(reply), nullptr) << describe(reply);
+  }
+  over = true;
+  reader.join();
+  EXPECT_GT(read, 0u);
+}
+
 TEST_F(Hostd, TellsAGuestToGoOnThatDidNotPark) {
   auto lines = running_lines(1, 0);
   ASSERT_TRUE(hostd.reach(lines).last);

@@ -84,6 +84,28 @@ TEST_F(SomeWorkers, AreGivenTheRestWhenTheyHaveReadSomeOfIt) {
   EXPECT_EQ(read, kTasks + 1);
 }
 
+TEST_F(SomeWorkers, ReadWhatIsTheirsAndNothingElse) {
+  const Subject one = event_of(1).ended;
+  const wire::Reading cgroup{.instance = one, .cpu = 1, .memory = 2}, tap{.net = 3, .slot = 5, .frames = wire::Frames{1, 2}},
+      said{.instance = one, .guest = wire::GuestSays::kIdle, .since = 1}, of_two{.instance = one, .cpu = 1, .guest = wire::GuestSays::kIdle},
+      frames{.instance = one, .frames = wire::Frames{1, 2}}, cpu_of_tap{.net = 3, .slot = 5, .cpu = 1}, nothing{.instance = one}, no_one{.net = 3, .slot = 5};
+  const auto may = [&](Worker worker, Pair& pair, const wire::Reading& reading) {
+    wire::Answer answer = answer_of(7);
+    answer.readings = {reading};
+    pair.say(answer);
+    return workers.receive(worker).has_value();
+  };
+  for (const auto& [reading, by_jail, by_net, by_guest] :
+       {std::tuple{cgroup, true, false, false}, {tap, false, true, false}, {said, false, false, true}, {of_two, false, false, false}, {frames, false, false, false},
+        {cpu_of_tap, false, false, false}, {nothing, true, false, true}, {no_one, false, true, false}}) {
+    EXPECT_EQ(may(Worker::kJail, jail, reading), by_jail);
+    EXPECT_EQ(may(Worker::kNet, net, reading), by_net);
+    EXPECT_EQ(may(Worker::kGuest, guest, reading), by_guest);
+    EXPECT_FALSE(may(Worker::kStorage, storage, reading));
+    EXPECT_FALSE(may(Worker::kSnapshot, snapshot, reading));
+  }
+}
+
 TEST_F(SomeWorkers, AnswerInTheirTimeAndEventsAreKept) {
   EXPECT_FALSE(workers.receive(Worker::kJail).value());
   jail.say(event_of(1));
