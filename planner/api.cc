@@ -18,7 +18,7 @@ constexpr unsigned kSocketMode = 0660;
 
 // Nothing: not yet. kClosed, kLimit, kMalformed: the end of the connection. Descriptors that come are closed by the kernel, and the message is none.
 Result<std::optional<wire::AgentRequest>> receive(int socket) {
-  std::vector<std::uint8_t> bytes(wire::kMaxAgentMessage + 1);
+  std::vector<std::uint8_t> bytes(wire::kMaxAgentMessage + 1);  // what is cut is too long for the decoder
   iovec part{bytes.data(), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -28,7 +28,7 @@ Result<std::optional<wire::AgentRequest>> receive(int socket) {
   if (got < 0 && (saved == EAGAIN || saved == EINTR)) return std::nullopt;
   if (got < 0) return fail_errno(saved, "read a request");
   if (got == 0) return fail(Errc::kClosed, "read a request");
-  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return fail(Errc::kLimit, "read a request");
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return fail(Errc::kLimit, "read a request");
   auto request = wire::decode_agent_request(std::span(bytes).first(static_cast<std::size_t>(got)));
   if (!request) return forward(request.error());
   return *std::move(request);

@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 

@@ -178,6 +178,13 @@ TEST_F(Agent, HearsThatAPausedOneIsCalledEvenWhereNobodyElseIsToRest) {
 }
 
 TEST_F(Agent, AsksForReadingsNoOftenerThanItNeedsThem) {
+  want(kWanted);
+  test::PlayedBroker broker(config_.socket, one_running());
+  memory_.idle.see(read_fleet(one_running()), std::nullopt, std::chrono::steady_clock::now() - std::chrono::seconds(400));
+  memory_.read = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  broker.readings = {{.instance = kOne, .guest = wire::GuestSays::kBusy}};
+  (void)run(broker, {wire::Accepted{}, finished(0)});
+  EXPECT_TRUE(memory_.idle.rests().contains(kOne)) << "it is as idle as it was when it was last read";
   EXPECT_EQ(read_every({}), std::chrono::seconds(15));
   EXPECT_EQ(read_every({.warm_after = std::chrono::seconds(0)}), std::chrono::seconds(15));
   EXPECT_EQ(read_every({.warm_after = std::chrono::seconds(8)}), std::chrono::seconds(2));

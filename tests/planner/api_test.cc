@@ -107,6 +107,9 @@ TEST_F(AgentApi, HearsOneRequestAConnection) {
   say(client, wire::encode(kWake));
   say(client, wire::encode(kWake));
   EXPECT_EQ(take().size(), 1u);
+  char byte = 0;
+  EXPECT_EQ(recv(client.get(), &byte, 1, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, EAGAIN) << "the first is not given up for the second";
 }
 
 TEST_F(AgentApi, KeepsSoManyConnectionsAndDropsTheOldestThatAsksNothing) {

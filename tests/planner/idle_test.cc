@@ -153,6 +153,13 @@ TEST_F(Resting, PinnedAndCriticalNeverDo) {
   }
 }
 
+TEST_F(Resting, OfPinnedAndCriticalPoolsNothingRestsWhateverIsSaid) {
+  have({.running = 1});
+  for (const PoolText& text : {PoolText{.running = 1, .pinned = "yes"}, PoolText{.running = 1, .critical = "yes"}}) {
+    EXPECT_EQ(phase_of(after_plan(state_, wanted(text, 2), {{all_[0], Rest::kWarm}}), all_[0]), Phase::kRunning);
+  }
+}
+
 TEST_F(Resting, OneThatRestsWakesWhenItsPoolBecomesPinned) {
   have({.running = 1});
   pass(seconds(910));
@@ -194,6 +201,47 @@ TEST_F(Resting, WhereMemoryIsShortTheColdestGoFirstAndNoneThatIsWarmFromWork) {
   pass(seconds(20));
   EXPECT_EQ(phase(1), Phase::kSleeping);
   EXPECT_EQ(phase(0), Phase::kRunning);
+}
+
+TEST_F(Resting, WhoIsNeverToRestDoesNotHoweverShortMemoryIs) {
+  have({.running = 1}, kNobodyRests);
+  pressure_ = 100;
+  pass(seconds(5000));
+  EXPECT_EQ(phase(0), Phase::kRunning);
+  EXPECT_TRUE(idle_.rests().empty());
+}
+
+TEST_F(Resting, OnlyWhatRunsOrRestsIsPutToSleepByHand) {
+  have({.running = 1, .warm = 1});
+  const std::size_t kept_warm = phase(0) == Phase::kWarm ? 0 : 1;
+  EXPECT_EQ(idle_.put_to_sleep(all_[kept_warm]).error().code, Errc::kDenied);
+  EXPECT_TRUE(idle_.put_to_sleep(all_[1 - kept_warm]));
+}
+
+TEST_F(Resting, OfManyThatArePutToSleepByHandAPlanTakesSoMany) {
+  have({.running = 12});
+  for (const Subject& subject : all_) ASSERT_TRUE(idle_.put_to_sleep(subject));
+  std::size_t asleep = 0;
+  for (const std::size_t expected : {kMaxSleepsARound, std::size_t{12}}) {
+    state_ = after_plan(state_, wanted_, idle_.rests(), {}, {}, ++seq_);
+    asleep = 0;
+    for (std::size_t i = 0; i < 12; ++i) asleep += phase(i) == Phase::kSleeping;
+    EXPECT_EQ(asleep, expected);
+  }
+}
+
+TEST_F(Resting, OfManyThatTheirPoolsCountPutsToSleepAPlanTakesSoMany) {
+  have({.running = 12});
+  wanted_ = wanted({.sleeping = 12}, 2);
+  std::vector<std::size_t> asleep;
+  for (int plan = 0; plan < 6; ++plan) {
+    state_ = after_plan(state_, wanted_, {}, {}, {}, ++seq_);
+    const Fleet fleet = read_fleet(state_);
+    EXPECT_EQ(fleet.instances.size(), 12u);
+    asleep.push_back(static_cast<std::size_t>(std::ranges::count_if(fleet.instances, [](const auto& each) { return each.second.phase() == Phase::kSleeping; })));
+  }
+  EXPECT_EQ(asleep.front(), kMaxSleepsARound);
+  EXPECT_EQ(asleep.back(), 12u);
 }
 
 TEST_F(Resting, NoMoreFallAsleepAtOnceThanTheirBound) {
@@ -289,6 +337,13 @@ TEST_F(Resting, ReadsIdlenessOfAllThatIsKnown) {
   EXPECT_EQ(idle_after([](Reading& r, int) { r.guest = GuestSays::kReady, r.since = 12; }), seconds(12));
   EXPECT_EQ(idle_after([](Reading& r, int) { r.cpu.reset(); }), seconds(0)) << "nothing is known";
   EXPECT_EQ(idle_after([](Reading& r, int i) { r.cpu = static_cast<std::uint64_t>(100 - i); }), seconds(0)) << "counted anew";
+  EXPECT_EQ(idle_after([this, too_soon = Reading{.instance = all_[0]}](Reading& r, int) mutable {
+    too_soon.cpu = *r.cpu + 1000;
+    idle_.see(read_fleet(state_), std::span<const Reading>(&r, 1), now_);
+    now_ += std::chrono::milliseconds(10);
+    idle_.see(read_fleet(state_), std::span<const Reading>(&too_soon, 1), now_);
+    *r.cpu += 1000;
+  }), seconds(95)) << "10 % of a moment is nothing";
   Reading other{.instance = instance_subject(kPool.tenant, kPool.pool, {77}), .cpu = 0};
   now_ += seconds(50);
   idle_.see(read_fleet(state_), std::span<const Reading>(&other, 1), now_);
@@ -405,6 +460,10 @@ TEST(Kept, IsForTheNextAgent) {
   EXPECT_EQ(read_kept("acme/web/i-00000001 warm\nacme/web warm\nx\n\nacme/web/i-00000002 awake\nacme/web/i-00000002 held\nacme/web/i-00000002 held x\n"
                       "acme/web/i-00000002 held 1x\nacme/web/i-00000002 asleep").rests, (Rests{{one, Rest::kWarm}}));
   EXPECT_TRUE(read_kept("acme/web/i-00000002 held 99999999999\n").holds.empty());
+  const std::string line = "acme/web/i-00000001 warm\n";
+  std::string much;
+  while (much.size() < kMaxKeptText) much += line;
+  EXPECT_EQ(read_kept(much + "acme/web/i-00000002 warm\n").rests, (Rests{{one, Rest::kWarm}}));
 }
 
 TEST(Pressure, IsReadAsTheKernelWritesIt) {

@@ -116,6 +116,23 @@ TEST_F(Requested, OneIsPutToSleepOrTheReasonIsGiven) {
   EXPECT_FALSE(requests_.take(3, wire::RestInstance{instance_subject(kPool.tenant, kPool.pool, {9})}, idle_, now_)->done);
 }
 
+TEST_F(Requested, ASleepThatDoesNotComeAboutEnds) {
+  (void)see(running(kOne) + running(kTwo));
+  EXPECT_FALSE(requests_.take(1, wire::RestInstance{kOne}, idle_, now_));
+  const Report going_on = see(running(kOne) + running(kTwo), Outcome::kFailed);
+  EXPECT_TRUE(requests_.after(going_on, now_ + kRequestTime - seconds(1)).empty());
+  auto answers = requests_.after(going_on, now_ + kRequestTime);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_FALSE(answers[0].answer.done);
+  EXPECT_NE(answers[0].answer.why.find("not within"), std::string::npos);
+  EXPECT_FALSE(requests_.take(2, wire::RestInstance{kTwo}, idle_, now_));
+  Report settled = see(running(kOne) + running(kTwo), Outcome::kConverged);
+  settled.notes = {{kTwo, "there is no key"}};
+  answers = requests_.after(settled, now_);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].answer, (AgentAnswer{false, 0, 0, "it is not put to sleep: there is no key"}));
+}
+
 TEST_F(Requested, AHoldIsAnsweredAtOnce) {
   (void)see(running(kOne));
   EXPECT_EQ(requests_.take(1, wire::HoldInstance{kOne, 60}, idle_, now_), (AgentAnswer{true, 0, 0, ""}));

@@ -21,7 +21,10 @@ TEST(Reading, ComesBackAsItWas) {
 }
 
 TEST(Reading, IsOfAnInstanceOrOfATapAndOfNothingElse) {
-  for (const Subject& other : {test::acme(), pool_subject(*Name::from("acme"), *Name::from("workers"))}) EXPECT_FALSE(decode_reading(to_fbs(Reading{.instance = other, .slot = 3})));
+  for (const Subject& other : {test::acme(), pool_subject(*Name::from("acme"), *Name::from("workers"))}) {
+    EXPECT_FALSE(decode_reading(to_fbs(Reading{.instance = other, .slot = 3})));
+    EXPECT_FALSE(decode_reading(to_fbs(Reading{.instance = other})));
+  }
   EXPECT_FALSE(decode_reading(to_fbs(Reading{.cpu = 5})));
   EXPECT_FALSE(decode_reading(to_fbs(Reading{.instance = test::instance(), .slot = 3})));
   EXPECT_FALSE(decode_reading(to_fbs(Reading{.instance = test::instance(), .net = 3})));

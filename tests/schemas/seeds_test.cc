@@ -11,6 +11,7 @@
 #include "policy-lang/table.h"
 #include "schemas/agent.h"
 #include "schemas/broker.h"
+#include "schemas/broker_generated.h"
 #include "schemas/worker.h"
 #include "schemas/worker_generated.h"
 #include "tests/schemas/samples.h"
@@ -36,13 +37,14 @@ Task task_of(Op op, const lang::Statement& statement) {
   return task;
 }
 
-// The list once more, at the end and four bytes off what a number of eight wants; the table refers to that one. Each element has `element` bytes; `field`: which of the table's.
+// The list once more, at the end and four bytes off what a number of eight wants; the table refers to that one. Each element has `element` bytes; `field`: which of the table's;
+// `body`: where that table is, unless it is the first.
 template <typename List>
-Bytes with_misaligned(Bytes bytes, const List& list, std::size_t element, std::size_t field) {
+Bytes with_misaligned(Bytes bytes, const List& list, std::size_t element, std::size_t field, std::size_t body = 0) {
   const std::size_t length = 4 + element * std::size_t{list.size()}, field_of = 4 + 2 * field;
   Bytes copy(reinterpret_cast<const std::uint8_t*>(&list), reinterpret_cast<const std::uint8_t*>(&list) + length);
   const auto read = [&](std::size_t at, auto value) { return std::memcpy(&value, bytes.data() + at, sizeof value), value; };
-  const std::size_t table = read(0, std::uint32_t{}), vtable = table - static_cast<std::size_t>(read(table, std::int32_t{}));
+  const std::size_t table = body != 0 ? body : read(0, std::uint32_t{}), vtable = table - static_cast<std::size_t>(read(table, std::int32_t{}));
   const std::size_t at = table + read(vtable + field_of, std::uint16_t{});
   while (bytes.size() % 8 != 0) bytes.push_back(0);
   const auto offset = static_cast<std::uint32_t>(bytes.size() - at);
@@ -133,7 +135,11 @@ TEST(Seeds, OfWhatAgentdIsAskedAreOfTodaysForm) {
 
 TEST(Seeds, OfReadingsForAgentdAreOfTodaysForm) {
   const Readings readings{{{.instance = test::instance(), .cpu = 5, .memory = 6, .frames = Frames{7, 8}, .guest = GuestSays::kBusy, .since = 9}}, true};
-  expect_seeds("broker_event_fuzz", {{"readings", encode(Event(readings))}}, [](const Bytes& bytes) { return decode_event(bytes); });
+  const Bytes whole = encode(Event(readings));
+  const fbs::Readings* const body = flatbuffers::GetRoot<fbs::Event>(whole.data())->body_as_Readings();
+  const auto at = static_cast<std::size_t>(reinterpret_cast<const std::uint8_t*>(body) - whole.data());
+  const Bytes misaligned = with_misaligned(whole, *body->readings(), sizeof(fbs::Reading), 0, at);
+  expect_seeds("broker_event_fuzz", {{"readings", whole}, {"misaligned-readings", misaligned}}, [](const Bytes& bytes) { return decode_event(bytes); });
   expect_seeds("broker_request_fuzz", {{"ask-readings", encode(Request(AskReadings{}))}}, [](const Bytes& bytes) { return decode_request(bytes); });
 }
 
