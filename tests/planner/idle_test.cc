@@ -158,6 +158,10 @@ TEST_F(Resting, OfPinnedAndCriticalPoolsNothingRestsWhateverIsSaid) {
   for (const PoolText& text : {PoolText{.running = 1, .pinned = "yes"}, PoolText{.running = 1, .critical = "yes"}}) {
     EXPECT_EQ(phase_of(after_plan(state_, wanted(text, 2), {{all_[0], Rest::kWarm}}), all_[0]), Phase::kRunning);
   }
+  const Rests asleep{{all_[0], Rest::kAsleep}};
+  const Document sleeping = after_plan(state_, wanted_, asleep, {}, {}, 5);
+  ASSERT_EQ(phase_of(sleeping, all_[0]), Phase::kSleeping);
+  EXPECT_EQ(phase_of(after_plan(sleeping, wanted({.running = 1, .pinned = "yes"}, 2), asleep), all_[0]), Phase::kRunning) << "nor counts as running while it sleeps";
 }
 
 TEST_F(Resting, OneThatRestsWakesWhenItsPoolBecomesPinned) {
