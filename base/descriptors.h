@@ -14,7 +14,7 @@
 
 namespace mvm {
 
-inline constexpr std::size_t kMaxDescriptors = 4;  // that go with one packet
+inline constexpr std::size_t kMaxDescriptors = 5;  // that go with one packet
 
 // All that recvmsg(2) has put into the message's control part, so that none of them stays open unknown.
 [[nodiscard]] std::vector<Fd> descriptors_in(msghdr& message);

@@ -59,17 +59,22 @@ void log_event(const wire::Event& event, const Log& log) {
   }
 }
 
+}  // namespace
+
 // Of a statement that failed: a guest that did not do as it was told is told nothing more. One that was to rest and said no is asked again when it has
 // been idle once more, and so is an instance that could not be put to sleep.
 void remember_failure(const wire::Event& event, const lang::Document& plan, Memory& memory) {
   const auto* progress = std::get_if<wire::Progress>(&event);
   if (progress == nullptr || progress->phase != wire::Phase::kFailed || progress->index >= plan.statements.size()) return;
   const lang::Statement& statement = plan.statements[progress->index];
+  if (statement.word == lang::Word::kBase && statement.sign == lang::Sign::kAdd) memory.uncopied.insert(lang::base_view(statement).snapshot);
   const bool was_to_rest = memory.idle.rests().contains(statement.subject);
   const bool said_no = progress->error.code == Errc::kDenied;
   if (statement.word == lang::Word::kGuest && !(was_to_rest && said_no)) memory.deaf.insert(statement.subject);
   else if (was_to_rest) memory.idle.refused(statement.subject, std::chrono::steady_clock::now());
 }
+
+namespace {
 
 // What hostd's workers read of instances, when that is due. That it could not be had is no failure: what runs then is as idle as it was.
 std::optional<std::vector<wire::Reading>> ask_readings(const AgentConfig& config, Memory& memory, Idle::Time now) {
@@ -148,7 +153,7 @@ Report plan_and_submit(const AgentConfig& config, const Log& log, Memory& memory
   decide(config, desired.projection, report, memory);
   Envelopes envelopes({desired.projection.header.node, report.generation, recipient_of(report.offer), snapshots_in(report.state)}, {config.sealed, config.vault});
   const Inputs inputs{report.state, desired.projection, *policy, kExecuted, static_cast<std::uint32_t>(time(nullptr)), memory.deaf, memory.idle.rests(),
-                      memory.idle.held(std::chrono::steady_clock::now())};
+                      memory.idle.held(std::chrono::steady_clock::now()), memory.uncopied};
   Compiled compiled = compile(inputs, [&](const lang::Statement& statement) { return envelopes.hinders(statement); });
   for (const Note& note : compiled.notes) {
     if (memory.idle.rests().contains(note.subject)) memory.idle.hindered(note.subject, std::chrono::steady_clock::now());

@@ -62,7 +62,10 @@ struct Memory {
   Idle idle = {};
   std::function<std::optional<double>()> pressure = {};  // of the node's memory, in percent; may be absent
   std::optional<Idle::Time> read = {};  // when instances were read last
+  std::set<Digest> uncopied = {};  // snapshots, by their lines, of which hostd could make no base: they are not tried again
 };
+// What is learned of a statement of the plan, where hostd says that it failed.
+void remember_failure(const wire::Event& event, const lang::Document& plan, Memory& memory);
 // How often they are.
 [[nodiscard]] std::chrono::seconds read_every(const IdleSettings& settings);
 

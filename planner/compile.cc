@@ -21,21 +21,21 @@ void put_back(lang::Document& target, const lang::Document& now, const Subject& 
   std::ranges::sort(target.statements, lang::canonical_less);
 }
 
-// For whom V1 to V6 refuse the plan, where that is an instance, and why.
+// For whom V1 to V6 refuse the plan, where that is an instance or a pool, and why.
 std::optional<lang::NoOrder> refused(const lang::Document& plan, const Inputs& inputs) {
   auto verified = lang::verify(plan, {inputs.now, inputs.projection, inputs.policy});
   if (verified) return std::nullopt;
   lang::Refusal& refusal = verified.error();
   const auto found = std::ranges::find_if(plan.statements, [&](const lang::Statement& line) { return lang::print(line) == refusal.statement; });
-  if (found == plan.statements.end() || found->subject.kind != SubjectKind::kInstance) return std::nullopt;
+  if (found == plan.statements.end() || found->subject.kind == SubjectKind::kTenant) return std::nullopt;
   return lang::NoOrder{found->subject, std::move(refusal)};
 }
 
-// The instances that something keeps from one of their statements, and what.
+// The instances and pools that something keeps from one of their statements, and what.
 std::map<Subject, std::string> hindered(const lang::Document& plan, const Hindrance& hindrance) {
   std::map<Subject, std::string> found;
   for (const lang::Statement& statement : plan.statements) {
-    if (statement.subject.kind != SubjectKind::kInstance || found.contains(statement.subject)) continue;
+    if (statement.subject.kind == SubjectKind::kTenant || found.contains(statement.subject)) continue;
     if (auto why = hindrance(statement)) found.emplace(statement.subject, *std::move(why));
   }
   return found;

@@ -9,6 +9,6 @@ namespace mvm::planner {
 inline constexpr lang::WordSet kExecuted =
     lang::set_of(lang::Word::kBridge, lang::Word::kRule, lang::Word::kCgroup, lang::Word::kVolume, lang::Word::kLuksOpen,
                   lang::Word::kSecrets, lang::Word::kConfig, lang::Word::kTap, lang::Word::kJail, lang::Word::kSnapshot,
-                  lang::Word::kGuest);
+                  lang::Word::kGuest, lang::Word::kBase);
 
 }  // namespace mvm::planner

@@ -31,6 +31,8 @@ Fleet read_fleet(const lang::Document& state) {
       fleet.bridges.emplace(statement.subject, statement);
     } else if (statement.word == Word::kRule) {
       fleet.rules.emplace(statement.subject, statement);
+    } else if (statement.word == Word::kBase) {
+      fleet.bases.emplace(statement.subject, statement);
     } else {
       Instance& instance = fleet.instances[statement.subject];
       instance.subject = statement.subject;
@@ -44,6 +46,7 @@ std::vector<Statement> write_fleet(const Fleet& fleet) {
   std::vector<Statement> statements;
   for (const auto& [subject, bridge] : fleet.bridges) statements.push_back(bridge);
   for (const auto& [subject, rule] : fleet.rules) statements.push_back(rule);
+  for (const auto& [subject, base] : fleet.bases) statements.push_back(base);
   for (const auto& [subject, instance] : fleet.instances) {
     for (const auto& line : instance.lines) {
       if (line) statements.push_back(*line);

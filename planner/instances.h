@@ -32,6 +32,7 @@ struct Instance {
 struct Fleet {
   std::map<Subject, Instance> instances;  // by subject, so that a pool's stand together, oldest id first
   std::map<Subject, lang::Statement> bridges, rules;  // by tenant
+  std::map<Subject, lang::Statement> bases;           // by pool
 };
 
 [[nodiscard]] Fleet read_fleet(const lang::Document& state);

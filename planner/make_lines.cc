@@ -75,12 +75,33 @@ void stop_microvm(Instance& instance) {
   }
 }
 
-void put_to_sleep(Instance& instance, const Blueprint& blueprint, std::uint32_t seq) {
+void put_to_sleep(Instance& instance, const Blueprint& blueprint, std::uint32_t seq, const Statement* base) {
   Statement snapshot = line_of(Word::kSnapshot, instance.subject);
   snapshot.numbers = {lang::kFull, 0, kFirstKeyVersion, blueprint.pool.compression, instance.slot(), seq};
   snapshot.key_tenant = blueprint.tenant_name;
+  const lang::JailView jail = lang::jail_view(*instance.line(Word::kJail));
+  if (base != nullptr && is_wanted(*base, blueprint.pool) && jail.image == blueprint.pool.image && jail.mem_mib == blueprint.pool.mem) {
+    snapshot.numbers[0] = lang::kDiff;
+    snapshot.numbers[1] = 1;
+    snapshot.digests[0] = lang::snapshot_digest(*base);
+  }
   stop_microvm(instance);
   instance.set(snapshot);
+}
+
+Statement base_line(const Subject& pool, const lang::PoolView& wanted, const Statement& snapshot) {
+  Statement base = line_of(Word::kBase, pool);
+  base.numbers = {1, 1, wanted.mem, kFirstKeyVersion};
+  base.digests = {lang::snapshot_digest(snapshot), wanted.image};
+  base.key_tenant = pool.tenant;
+  return base;
+}
+
+bool may_copy(const Statement& snapshot) { return !lang::is_diff(snapshot) && lang::snapshot_view(snapshot).key_version == kFirstKeyVersion; }
+
+bool is_wanted(const Statement& base, const lang::PoolView& pool) {
+  const lang::BaseView view = lang::base_view(base);
+  return view.image == pool.image && view.mem_mib == pool.mem && view.key_version == kFirstKeyVersion;
 }
 
 bool matches(const Instance& instance, const Blueprint& blueprint) {

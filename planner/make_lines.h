@@ -26,8 +26,13 @@ struct Boot {
 void add_microvm(Instance& instance, const Blueprint& blueprint, Boot boot);
 // Leaves what outlives a stop: volume and snapshot.
 void stop_microvm(Instance& instance);
-// A warm instance put to sleep: its snapshot's line, and its volume.
-void put_to_sleep(Instance& instance, const Blueprint& blueprint, std::uint32_t seq);
+// A warm instance put to sleep: its snapshot's line, and its volume. `base`: the pool's, or nullptr; its snapshot stands on it where that is such as
+// the pool wants, and as its microVM.
+void put_to_sleep(Instance& instance, const Blueprint& blueprint, std::uint32_t seq, const lang::Statement* base);
+// The pool's base, a copy of that full snapshot, and whether one is still such as the pool wants.
+[[nodiscard]] lang::Statement base_line(const Subject& pool, const lang::PoolView& wanted, const lang::Statement& snapshot);
+[[nodiscard]] bool may_copy(const lang::Statement& snapshot);  // it is full, and has the key that a base would have
+[[nodiscard]] bool is_wanted(const lang::Statement& base, const lang::PoolView& pool);
 // Is its jail what the pool asks for, and do its drives carry what they are to carry? An instance without a jail is.
 [[nodiscard]] bool matches(const Instance& instance, const Blueprint& blueprint);
 

@@ -42,6 +42,10 @@ class Round {
     for (const Statement& line : in_.projection.statements) {
       if (line.word == Word::kPool) reconcile(line);
     }
+    for (const Statement& line : in_.projection.statements) {
+      if (line.word == Word::kPool) add_base(line.subject, lang::pool_view(line));
+    }
+    drop_bases();
     Target target;
     target.state.kind = lang::Kind::kState;
     target.state.header = {in_.now.header.node, in_.projection.header.generation, true, lang::text_digest(in_.projection), {}};
@@ -68,7 +72,7 @@ class Round {
     const bool pools = prune != nullptr && prune->number("pools") == lang::kYes;
     const auto doomed = [&](const Subject& subject) {
       if (find(Word::kTenant, tenant_subject(subject.tenant)) == nullptr) return tenants;
-      if (subject.kind != SubjectKind::kInstance) return false;
+      if (subject.kind == SubjectKind::kTenant) return false;
       return pools && find(Word::kPool, pool_subject(subject.tenant, subject.pool)) == nullptr;
     };
     for (auto& [subject, instance] : fleet_.instances) {
@@ -78,6 +82,7 @@ class Round {
       quota_.force(instance, gone);
       instance = gone;
     }
+    std::erase_if(fleet_.bases, [&](const auto& entry) { return doomed(entry.first); });
     std::erase_if(fleet_.bridges, [&](const auto& entry) { return doomed(entry.first); });
     std::erase_if(fleet_.rules, [&](const auto& entry) { return doomed(entry.first); });
   }
@@ -121,6 +126,12 @@ class Round {
     }
   }
 
+  // Of the instance's pool, or nullptr.
+  [[nodiscard]] const Statement* base_of(const Subject& instance) const {
+    const auto base = fleet_.bases.find(pool_subject(instance.tenant, instance.pool));
+    return base == fleet_.bases.end() ? nullptr : &base->second;
+  }
+
   // What rests, a step further: paused with its guest parked, so that it can be put to sleep as it is.
   void rest(const Subject& subject, const Blueprint& blueprint) {
     const bool asleep = in_.rests.at(subject) == Rest::kAsleep && supports(lang::bit(Word::kSnapshot));
@@ -129,7 +140,7 @@ class Round {
     if (phase == Phase::kSleeping || (phase == Phase::kWarm && !asleep)) return;
     if (asleep && (phase == Phase::kWarm || may_tell(subject))) {
       if (sleeps_ == kMaxSleepsARound) return;
-      put_to_sleep(instance, blueprint, in_.sleep_seq);
+      put_to_sleep(instance, blueprint, in_.sleep_seq, base_of(subject));
       if (change(instance)) ++sleeps_;
       return;
     }
@@ -350,10 +361,49 @@ class Round {
     warm.pop_back();
     if (fresh_warm_.contains(subject) || sleeps_ == kMaxSleepsARound) return;
     Instance instance = fleet_.instances[subject];
-    put_to_sleep(instance, blueprint, in_.sleep_seq);
+    put_to_sleep(instance, blueprint, in_.sleep_seq, base_of(subject));
     if (!change(instance)) return;
     ++sleeps_;
     sleeping.push_back(subject);
+  }
+
+  // Nothing waits for a base: it takes as long as a sleep, and its tenant's other statements wait for it.
+  [[nodiscard]] bool is_at_rest(const Name& tenant) const {
+    const auto of_tenant = [&](const std::vector<Statement>& all) {
+      std::vector<Statement> found;
+      std::ranges::copy_if(all, std::back_inserter(found), [&](const Statement& line) { return line.subject.tenant == tenant; });
+      return found;
+    };
+    return of_tenant(write_fleet(fleet_)) == of_tenant(in_.now.statements);
+  }
+
+  void add_base(const Subject& pool, const lang::PoolView& wanted) {
+    if (!supports(lang::set_of(Word::kSnapshot, Word::kBase)) || wanted.pinned || fleet_.bases.contains(pool)) return;
+    Members sleeping;
+    std::size_t all = 0;
+    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end() && at->first.tenant == pool.tenant && at->first.pool == pool.pool; ++at) {
+      if (at->second.empty()) continue;
+      all += at->second.phase() != Phase::kStopped;
+      if (at->second.phase() == Phase::kSleeping) sleeping.push_back(at->first);
+    }
+    const auto copied = std::ranges::find_if(sleeping, [&](const Subject& subject) {
+      const Statement& snapshot = *fleet_.instances.at(subject).line(Word::kSnapshot);
+      return may_copy(snapshot) && !in_.uncopied.contains(lang::snapshot_digest(snapshot));
+    });
+    if (all < kLeastForABase || copied == sleeping.end() || !is_at_rest(pool.tenant)) return;
+    fleet_.bases[pool] = base_line(pool, wanted, *fleet_.instances.at(*copied).line(Word::kSnapshot));
+  }
+
+  void drop_bases() {
+    std::erase_if(fleet_.bases, [&](const auto& entry) {
+      const Statement* pool = find(Word::kPool, entry.first);
+      if (pool != nullptr && is_wanted(entry.second, lang::pool_view(*pool))) return false;
+      const auto stands_on_it = [&](const auto& each) {
+        const Statement* snapshot = each.second.line(Word::kSnapshot);
+        return snapshot != nullptr && lang::is_diff(*snapshot) && each.first.tenant == entry.first.tenant && each.first.pool == entry.first.pool;
+      };
+      return std::ranges::none_of(fleet_.instances, stands_on_it);
+    });
   }
 
   const Inputs& in_;

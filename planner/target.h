@@ -16,6 +16,7 @@
 
 namespace mvm::planner {
 
+inline constexpr std::size_t kLeastForABase = 2;        // instances of a pool: of one alone there is nothing to share
 inline constexpr std::size_t kMaxStartsARound = 256;  // microVMs that one plan starts, so that a plan stays far below 1 MiB
 inline constexpr std::size_t kMaxWakesARound = 16;    // of them, from a snapshot
 inline constexpr std::size_t kMaxSleepsARound = 8;    // that one plan puts to sleep, so that the next, with someone's wake in it, does not wait for long
@@ -34,6 +35,7 @@ struct Inputs {
   std::set<Subject> deaf = {};       // whose guests did not do as they were told: nothing more is said to them
   Rests rests = {};                  // those of pinned and critical pools, and more of a pool than are wanted running, count for nothing
   std::set<Subject> held = {};       // left as they are, for as long as the projection has their pool; they count as what they are
+  std::set<Digest> uncopied = {};    // snapshots, by their lines, of which no base could be made: they are not tried again
 };
 
 struct Note {
@@ -50,6 +52,8 @@ struct Target {
 // count is met; the surplus, newest first, goes to warm and then to sleeping as those counts want, and is stopped otherwise;
 // warm and sleeping counts are then filled. Instances whose image or size is not the pool's are remade a quarter at a time.
 // What rests is paused with its guest parked, or put to sleep, and counts as running.
+// Of a pool of two or more, one of whose instances sleeps whole, a base is made where nothing else is to be done for its tenant, and what sleeps after
+// that stands on it. A base that is not such as the pool wants goes when nothing stands on it.
 // A guest is told to park before it is put to sleep, and to go on after. One that is deaf is paused as it is, and sleeps in the round after.
 [[nodiscard]] Target make_target(const Inputs& inputs);
 

@@ -9,9 +9,10 @@ namespace {
 #define CONFIG "digest=sha256:8888888888888888888888888888888888888888888888888888888888888888"
 #define SNAPSHOT "kind=full base=none key=acme/1 compression=zstd slot=5 seq=1"
 // SHA-256 of the snapshot's line as it stands in a state.
-#define BOOT "boot=snapshot:sha256:433fc90292a2fc2812f741155ec5afda5d735bb5e444989bf8ee992c48616073"
+#define DIGEST "sha256:433fc90292a2fc2812f741155ec5afda5d735bb5e444989bf8ee992c48616073"
+#define BOOT "boot=snapshot:" DIGEST
 
-constexpr std::array<Action, 6> kActions = {{
+constexpr std::array<Action, 7> kActions = {{
     {"setup_network", "a tenant's bridge, and what may leave it",
      "+ bridge acme net=3 subnet=10.240.3.0/24\n"
      "+ rule acme egress=nat pps=0 mbps=0 cps=0\n"},
@@ -34,6 +35,8 @@ constexpr std::array<Action, 6> kActions = {{
      "- secrets " I " " SECRETS "\n"
      "- luksOpen " I " key=acme/1\n"
      "- cgroup " I " cpu=200 mem=1152 pids=64 io=0\n"},
+    {"keep_base", "a copy of a snapshot's memory, on which the pool's next snapshots may stand",
+     "+ base acme/workers snapshot=" DIGEST " " IMAGE " mem=1024 key=acme/1\n"},
     {"wake_instance", "boot from the snapshot, and consume it",
      "+ cgroup " I " cpu=200 mem=1152 pids=64 io=0\n"
      "+ luksOpen " I " key=acme/1\n"
@@ -58,9 +61,10 @@ constexpr std::array<Action, 6> kActions = {{
 #undef CONFIG
 #undef SNAPSHOT
 #undef BOOT
+#undef DIGEST
 
 }  // namespace
 
-const std::array<Action, 6>& actions() { return kActions; }
+const std::array<Action, 7>& actions() { return kActions; }
 
 }  // namespace mvm::lang

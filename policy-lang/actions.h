@@ -14,6 +14,6 @@ struct Action {
 };
 
 // In an order in which each can be carried out after the ones before.
-[[nodiscard]] const std::array<Action, 6>& actions();
+[[nodiscard]] const std::array<Action, 7>& actions();
 
 }  // namespace mvm::lang

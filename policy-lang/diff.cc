@@ -1,4 +1,5 @@
-// The order of a difference: what sleeps, is paused or goes, then tenants, then what comes and wakes (docs/language.md, "Diff").
+// The order of a difference: bases that come, what sleeps, is paused or goes, then tenants, then what comes and wakes, then bases that go (docs/language.md,
+// "Diff").
 // One pass over both states, a subject at a time; what has to be written is kept as references until all is known. Then V2 itself
 // is asked: the order is fixed by the case, and where V2 refuses it, no other order of that case passes.
 #include "policy-lang/diff.h"
@@ -231,7 +232,7 @@ std::expected<void, NoOrder> verify_orders(const Document& from, const Document&
 }  // namespace
 
 std::expected<Document, NoOrder> diff(const Document& from, const Document& to) {
-  Items instances_go, tenants_go, tenants_come, instances_come;
+  Items bases_come, instances_go, tenants_go, tenants_come, instances_come, bases_go;
   const Subject* tenant = nullptr;
   WordSet of_tenant = 0;  // what is touched of the tenant that is being read
   for (Reader reader(from, to); !reader.done();) {
@@ -242,6 +243,9 @@ std::expected<Document, NoOrder> diff(const Document& from, const Document& to) 
       of_tenant = change.touched;
       remove_lines(tenants_go, change, 0);
       bring_about(tenants_come, change);
+    } else if (change.subject->kind == SubjectKind::kPool) {
+      remove_lines(change.adds(Word::kBase) ? bases_come : bases_go, change, 0);
+      bring_about(bases_come, change);
     } else {
       let_go(instances_go, change);
       bring_about(instances_come, change);
@@ -249,8 +253,8 @@ std::expected<Document, NoOrder> diff(const Document& from, const Document& to) 
   }
   Document plan{Kind::kPlan, to.header, {}};
   plan.header.base = text_digest(from);
-  plan.statements.reserve(instances_go.size() + tenants_go.size() + tenants_come.size() + instances_come.size());
-  for (const Items* items : {&instances_go, &tenants_go, &tenants_come, &instances_come}) {
+  for (const Items* items : {&bases_come, &instances_go, &tenants_go, &tenants_come, &instances_come, &bases_go}) {
+    plan.statements.reserve(plan.statements.size() + items->size());
     std::ranges::transform(*items, std::back_inserter(plan.statements), write);
   }
   if (auto ordered = verify_orders(from, plan); !ordered) return std::unexpected(std::move(ordered.error()));

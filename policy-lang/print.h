@@ -18,7 +18,7 @@ namespace mvm::lang {
 // The digest on the `end` line: SHA-256 of all bytes above it. It is what `desired`, `base` and the audit log name.
 // A policy's `end` line has no digest (people write it); this is still the digest of all above it.
 [[nodiscard]] Digest text_digest(const Document& document);
-// What `boot=snapshot:` names: SHA-256 of the snapshot's line as it stands in a state, without a line feed.
+// What `boot=snapshot:` names, and of a base's line a diff's `base`: SHA-256 of the line as it stands in a state, without a line feed.
 [[nodiscard]] Digest snapshot_digest(const Statement& snapshot);
 // A policy as people wrote it, without its comment lines ('#' first) and blank lines; nothing else is touched.
 [[nodiscard]] std::string strip_comments(std::string_view policy_text);

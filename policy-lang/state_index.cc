@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "policy-lang/print.h"
+
 namespace mvm::lang {
 namespace {
 
@@ -97,17 +99,29 @@ StateIndex::StateIndex(const Document& state, const std::vector<Statement>& plan
   const std::vector<const Subject*> subjects = subjects_of(state, plan);
   instances_.reserve(subjects.size());
   for (const Subject* subject : subjects) add_subject(*subject);
+  give_pools_their_instances();
   for (const Statement& line : state.statements) put(site(line.subject), line);
 }
 
 void StateIndex::add_subject(const Subject& subject) {
   if (tenants_.empty() || tenants_.back().name != subject.tenant) tenants_.push_back({.name = subject.tenant});
-  if (subject.kind != SubjectKind::kInstance) return;
+  if (subject.kind != SubjectKind::kPool && subject.kind != SubjectKind::kInstance) return;
   const auto tenant = static_cast<std::uint32_t>(tenants_.size() - 1);
   if (pools_.empty() || pools_.back().tenant != tenant || pools_.back().name != subject.pool) {
     pools_.push_back({.name = subject.pool, .tenant = tenant});
   }
+  if (subject.kind == SubjectKind::kPool) return;
   instances_.push_back({.subject = &subject, .tenant = tenant, .pool = static_cast<std::uint32_t>(pools_.size() - 1)});
+}
+
+void StateIndex::give_pools_their_instances() {
+  std::size_t first = 0;
+  for (std::uint32_t i = 0; i < pools_.size(); ++i) {
+    std::size_t last = first;
+    while (last < instances_.size() && instances_[last].pool == i) ++last;
+    pools_[i].instances = std::span(instances_).subspan(first, last - first);
+    first = last;
+  }
 }
 
 // Most often the one of the statement before, or the next.
@@ -124,7 +138,10 @@ Site StateIndex::site(const Subject& subject) {
     if (tenants_[last_tenant_].name != subject.tenant) {
       last_tenant_ = static_cast<std::size_t>(std::ranges::lower_bound(tenants_, subject.tenant, {}, &Tenant::name) - tenants_.begin());
     }
-    return {.tenant = &tenants_[last_tenant_]};
+    if (subject.kind != SubjectKind::kPool) return {.tenant = &tenants_[last_tenant_]};
+    const auto key = [](const Pool& pool) { return std::pair(pool.tenant, pool.name); };
+    const auto pool = std::ranges::lower_bound(pools_, std::pair(static_cast<std::uint32_t>(last_tenant_), subject.pool), {}, key);
+    return {.tenant = &tenants_[last_tenant_], .pool = &*pool};
   }
   Instance& instance = instances_[last_instance_ = find(subject)];
   return {.tenant = &tenants_[instance.tenant], .pool = &pools_[instance.pool], .instance = &instance};
@@ -155,12 +172,15 @@ void StateIndex::put(const Site& site, const Statement& line) {
       site.instance->jail_guest = jail_view(line).guest;
     }
     if (line.word == Word::kVolume) site.instance->volume_key = volume_view(line).key_version;
+    if (line.word == Word::kSnapshot) site.instance->snapshot_digest.reset();
+    if (is_diff(line)) ++site.pool->diffs;
   });
 }
 
 void StateIndex::drop(const Site& site, Word word) {
   carry_out(site, [&] {
     const std::size_t index = primitive_index(word);
+    if (is_diff(*site.lines().at[index])) --site.pool->diffs;
     site.lines().at[index] = nullptr;
     site.lines().words &= ~bit(word);
     --site.tenant->counts[index];
@@ -199,14 +219,25 @@ std::vector<Statement> StateIndex::statements() {
       bring_up_to_date(all.back(), site);
     }
   };
-  auto instance = instances_.begin();
+  auto pool = pools_.begin();
   for (std::uint32_t i = 0; i < tenants_.size(); ++i) {
     append({.tenant = &tenants_[i]});
-    for (; instance != instances_.end() && instance->tenant == i; ++instance) {
-      append({.tenant = &tenants_[i], .pool = &pools_[instance->pool], .instance = &*instance});
+    for (; pool != pools_.end() && pool->tenant == i; ++pool) {
+      append({.tenant = &tenants_[i], .pool = &*pool});
+      for (Instance& instance : pool->instances) append({.tenant = &tenants_[i], .pool = &*pool, .instance = &instance});
     }
   }
   return all;
+}
+
+const Statement* find_full_snapshot(const Pool& pool, const Digest& digest) {
+  for (Instance& instance : pool.instances) {
+    const Statement* snapshot = instance.lines.find(Word::kSnapshot);
+    if (snapshot == nullptr || is_diff(*snapshot)) continue;
+    if (!instance.snapshot_digest) instance.snapshot_digest = snapshot_digest(*snapshot);
+    if (*instance.snapshot_digest == digest) return snapshot;
+  }
+  return nullptr;
 }
 
 const Statement* find_line(const Document& sorted, const Subject& subject, Word word) {

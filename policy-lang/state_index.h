@@ -6,6 +6,8 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "policy-lang/statement.h"
@@ -46,9 +48,14 @@ struct Tenant {
   [[nodiscard]] bool present() const { return lines.has(Word::kBridge) || totals.instances != 0; }
 };
 
+struct Instance;
+
 struct Pool {
   Name name;
-  std::uint32_t tenant = 0;  // its index
+  std::uint32_t tenant = 0;              // its index
+  Lines lines = {};                      // its base
+  std::uint32_t diffs = 0;               // snapshots of its instances that stand on a base
+  std::span<Instance> instances = {};
   Totals totals = {};
 };
 
@@ -57,15 +64,22 @@ struct Instance {
   std::uint32_t tenant = 0, pool = 0;  // their indices
   Lines lines = {};
   std::uint64_t jail_state = kRunning, jail_guest = kAwake, volume_key = 0;  // as moved since its line was written
+  std::optional<Digest> snapshot_digest = {};  // of its snapshot's line, once it has been asked for
   [[nodiscard]] Totals share() const;                        // what it adds to the sums
 };
 
-// Where a statement acts. pool and instance are null for what is a tenant's own.
+// The full snapshot of the pool whose line has that digest, or nullptr. O(instances of the pool).
+[[nodiscard]] const Statement* find_full_snapshot(const Pool& pool, const Digest& digest);
+
+// Where a statement acts. pool and instance are null for what is a tenant's own, instance alone for what is a pool's.
 struct Site {
   Tenant* tenant = nullptr;
   Pool* pool = nullptr;
   Instance* instance = nullptr;
-  [[nodiscard]] Lines& lines() const { return instance != nullptr ? instance->lines : tenant->lines; }
+  [[nodiscard]] Lines& lines() const {
+    if (instance != nullptr) return instance->lines;
+    return pool != nullptr ? pool->lines : tenant->lines;
+  }
   // The words that stand for this subject: its own and its tenant's bridge and rule.
   [[nodiscard]] WordSet words() const { return tenant->lines.words | lines().words; }
 };
@@ -100,6 +114,7 @@ class StateIndex {
 
  private:
   void add_subject(const Subject& subject);
+  void give_pools_their_instances();
   [[nodiscard]] std::size_t find(const Subject& instance) const;
   // Every change of an instance or a tenant: change(), and the sums after it.
   template <class Change>

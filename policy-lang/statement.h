@@ -59,6 +59,7 @@ struct VolumeView { std::uint64_t mib; Name key_tenant; std::uint32_t key_versio
 struct TapView { std::uint32_t slot; std::uint64_t pps, mbps; };
 struct JailView { Digest image; std::uint32_t vcpus, mem_mib; std::uint64_t boot; Digest boot_digest; std::uint64_t state, guest; };
 struct SnapshotView { std::uint64_t kind; bool has_base; Digest base; Name key_tenant; std::uint32_t key_version; std::uint64_t compression; std::uint32_t slot; std::uint32_t seq; };
+struct BaseView { Digest snapshot, image; std::uint32_t mem_mib; Name key_tenant; std::uint32_t key_version; };
 struct KernelView { Digest digest; std::uint64_t bytes; };
 struct RootfsView { Digest root; std::uint64_t blocks; };
 struct TenantView { std::uint16_t net; Subnet subnet; std::uint64_t vcpus, mem, running, warm, pools, instances, disk; bool has_secrets; Digest secrets; };
@@ -101,6 +102,13 @@ template <class T>
           .slot = narrow<std::uint32_t>(s.numbers[4]),
           .seq = narrow<std::uint32_t>(s.numbers[5])};
 }
+
+[[nodiscard]] inline BaseView base_view(const Statement& s) {
+  return {s.digests[0], s.digests[1], narrow<std::uint32_t>(s.numbers[2]), s.key_tenant, narrow<std::uint32_t>(s.numbers[3])};
+}
+
+// A snapshot that stands on its pool's base.
+[[nodiscard]] inline bool is_diff(const Statement& s) { return s.word == Word::kSnapshot && s.numbers[0] == kDiff; }
 
 [[nodiscard]] inline KernelView kernel_view(const Statement& s) { return {s.digests[0], s.numbers[1]}; }
 

@@ -113,11 +113,16 @@ constexpr std::array kJailFields = {
     word("guest", kGuestStates, "what the guest was told last")};
 constexpr std::array kSnapshotFields = {
     word("kind", kSnapshotKinds, "all of memory, or what changed since base"),
-    digest("base", kDigestOrNone, "of the snapshot that a diff stands on"),
+    digest("base", kDigestOrNone, "of the line of the pool's base, which a diff stands on"),
     key("key", kKeyOrNone, "the tenant key that wraps its data key"),
     word("compression", kCompressionWords, "of its chunks"),
     number("slot", kFirstSlot, kMaxSlot, "kept for the instance while it sleeps"),
     number("seq", 1, 4'294'967'295, "which sleep of this instance it is; never the same twice")};
+constexpr std::array kBaseFields = {
+    digest("snapshot", kDigest, "of the line of the full snapshot whose memory it is a copy of"),
+    digest("image", kDigest, "digest of the manifest of the image that ran in that memory"),
+    number("mem", 16, kMaxMib, "MiB of guest memory"),
+    key("key", kKey, "the tenant key that wraps its data key")};
 
 using enum Word;
 constexpr std::array<bool, kKinds.size()> kOnlyPolicy = {false, false, false, true};
@@ -186,6 +191,10 @@ constexpr std::array<Row, kWords> kTable = {{
     {.word = kSnapshot, .name = "snapshot", .subject = SubjectKind::kInstance, .in = kStateAndPlan, .many = false,
      .fields = kSnapshotFields, .signs = kAddRemove, .uses = set_of(kVolume), .worker = Worker::kSnapshot, .durable = true,
      .irreversible = true, .makes = "the sealed snapshot of a warm microVM", .unmakes = "wipes its wrapped key, then the file",
+     .costs = "none"},
+    {.word = kBase, .name = "base", .subject = SubjectKind::kPool, .in = kStateAndPlan, .many = false,
+     .fields = kBaseFields, .signs = kAddRemove, .worker = Worker::kSnapshot, .durable = true, .irreversible = true,
+     .makes = "the pool's base: the memory of one of its full snapshots, sealed again", .unmakes = "wipes its wrapped key, then the file",
      .costs = "none"},
 }};
 

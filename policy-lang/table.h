@@ -45,9 +45,9 @@ enum class Word : std::uint8_t {
   // manifest
   kLock, kKernel, kRootfs,
   // primitives
-  kBridge, kRule, kCgroup, kVolume, kLuksOpen, kSecrets, kConfig, kTap, kJail, kGuest, kSnapshot,
+  kBridge, kRule, kCgroup, kVolume, kLuksOpen, kSecrets, kConfig, kTap, kJail, kGuest, kSnapshot, kBase,
 };
-inline constexpr std::size_t kWords = 27;
+inline constexpr std::size_t kWords = 28;
 inline constexpr Word kFirstPrimitive = Word::kBridge;
 
 using WordSet = std::uint32_t;

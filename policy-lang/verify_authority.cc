@@ -120,6 +120,12 @@ Checked<void> covers_snapshot(const Statement& line, const PoolView& pool) {
   return uncovered("the compression is not the pool's", say("write compression=", kCompressionWords[pool.compression]));
 }
 
+Checked<void> covers_base(const Statement& line, const PoolView& pool) {
+  const BaseView base = base_view(line);
+  if (auto image = is_digest("image", base.image, true, pool.image); !image) return image;
+  return is_number("mem", base.mem_mib, pool.mem);
+}
+
 Checked<void> covers_move(const Step& step, const TenantView& tenant, const PoolView& pool) {
   if (step.statement.word == Word::kVolume) return {};  // the data stays; that its keys come is for those who seal them
   const bool stops = step.statement.numbers[1] != 0;  // running>warm, awake>parked
@@ -173,6 +179,7 @@ Checked<void> Authority::check(const Step& step) const {
   const std::optional<PoolView>& pool = pools_[index_.number_of(*step.site.pool)];
   if (removes) return check_removal(step, wanted, pool);
   if (!pool) return uncovered("the projection does not name the pool", "leave the statement out, or have the coordinator sign a projection that names it");
+  if (step.statement.word == Word::kBase) return covers_base(step.statement, *pool);
   return covers_instance(step, *wanted.tenant, *pool);
 }
 

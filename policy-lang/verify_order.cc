@@ -101,6 +101,11 @@ Checked<void> boots_cold_only_without_snapshot(const Step& step) {
   return refuse(Rule::kOrder, "the instance has a snapshot, which a cold boot would leave behind", "boot from the snapshot");
 }
 
+bool stands_on_the_pools_base(const Statement& diff, const Pool& pool) {
+  const Statement* base = pool.lines.find(Word::kBase);
+  return base != nullptr && snapshot_digest(*base) == snapshot_view(diff).base;
+}
+
 Checked<void> boots_from_its_own_snapshot(const Step& step) {
   const JailView jail = jail_view(step.statement);
   const Statement* snapshot = step.site.lines().find(Word::kSnapshot);
@@ -109,6 +114,9 @@ Checked<void> boots_from_its_own_snapshot(const Step& step) {
     return refuse(Rule::kOrder, say("the instance's snapshot has the digest ", to_string(own)), "name that digest");
   }
   if (jail.guest != kParked) return refuse(Rule::kOrder, "a guest that is resumed is still parked", "write guest=parked");
+  if (is_diff(*snapshot) && !stands_on_the_pools_base(*snapshot, *step.site.pool)) {
+    return refuse(Rule::kOrder, "the snapshot stands on a base that the pool does not have", "leave the statement out");
+  }
   const std::uint64_t kept = snapshot_view(*snapshot).slot;
   if (kept == tap_view(*step.site.lines().find(Word::kTap)).slot) return {};
   return refuse(Rule::kOrder, say("the snapshot knows itself at slot ", kept), say("make the tap with slot=", kept));
@@ -129,6 +137,19 @@ Checked<void> opens_with_the_volumes_key(const Step& step) {
   return refuse(Rule::kOrder, say("its volume opens with the key ", key), say("write key=", key));
 }
 
+Checked<void> stands_on_what_is_like_it(const Step& step, const JailView& jail) {
+  if (!stands_on_the_pools_base(step.statement, *step.site.pool)) {
+    return refuse(Rule::kOrder, "its base is not the pool's", "name the digest of the pool's base, or write kind=full base=none");
+  }
+  const BaseView base = base_view(*step.site.pool->lines.find(Word::kBase));
+  if (base.image != jail.image || base.mem_mib != jail.mem_mib) {
+    return refuse(Rule::kOrder, "the pool's base is of another image or size of memory", "write kind=full base=none");
+  }
+  const SnapshotView snapshot = snapshot_view(step.statement);
+  if (base.key_tenant == snapshot.key_tenant && base.key_version == snapshot.key_version) return {};
+  return refuse(Rule::kOrder, "the pool's base has another key", say("write key=", base.key_tenant.view(), "/", base.key_version, ", or kind=full base=none"));
+}
+
 Checked<void> takes_the_snapshot_of_a_warm_jail(const Step& step) {
   const SnapshotView snapshot = snapshot_view(step.statement);
   const Statement* jail = step.site.lines().find(Word::kJail);
@@ -142,6 +163,9 @@ Checked<void> takes_the_snapshot_of_a_warm_jail(const Step& step) {
   if (snapshot.kind == kFull && snapshot.has_base) return refuse(Rule::kOrder, "a full snapshot stands on nothing", "write base=none");
   if (snapshot.kind == kDiff && !snapshot.has_base) return refuse(Rule::kOrder, "a diff says what it stands on", "name its base, or write kind=full");
   const JailView booted = jail_view(*jail);
+  if (snapshot.kind == kDiff) {
+    if (auto stands = stands_on_what_is_like_it(step, booted); !stands) return stands;
+  }
   if (booted.boot == kBootCold || snapshot_digest(step.statement) != booted.boot_digest) return {};
   return refuse(Rule::kOrder, "it would be written like the snapshot that the jail was booted from", "write a seq that is higher by one");
 }
@@ -149,6 +173,20 @@ Checked<void> takes_the_snapshot_of_a_warm_jail(const Step& step) {
 Checked<void> gives_a_snapshot_up_for_a_jail(const Step& step) {
   if (!step.site.lines().has(Word::kJail) || snapshot_is_consumed(step.site) || step.site.instance->jail_state == kWarm) return {};
   return refuse(Rule::kOrder, "the jail runs and was not booted from it", "move the jail running>warm first");
+}
+
+Checked<void> copies_a_full_snapshot_of_its_pool(const Step& step) {
+  const BaseView base = base_view(step.statement);
+  const Statement* snapshot = find_full_snapshot(*step.site.pool, base.snapshot);
+  if (snapshot == nullptr) return refuse(Rule::kOrder, "the pool has no full snapshot with that digest", "name the digest of a full snapshot of the pool");
+  const SnapshotView copied = snapshot_view(*snapshot);
+  if (copied.key_tenant == base.key_tenant && copied.key_version == base.key_version) return {};
+  return refuse(Rule::kOrder, "the snapshot has another key", "name the snapshot's key");
+}
+
+Checked<void> keeps_a_base_that_diffs_stand_on(const Step& step) {
+  if (step.site.pool->diffs == 0) return {};
+  return refuse(Rule::kOrder, say(std::uint64_t{step.site.pool->diffs}, " snapshots of the pool stand on it"), "wake those instances first");
 }
 
 Checked<void> never_resumes_a_snapshot_twice(const Step& step) {
@@ -177,12 +215,14 @@ Checked<void> verify_order(const Step& step) {
     if (word == Word::kJail) return adds_jail(step);
     if (word == Word::kLuksOpen) return opens_with_the_volumes_key(step);
     if (word == Word::kSnapshot) return takes_the_snapshot_of_a_warm_jail(step);
+    if (word == Word::kBase) return copies_a_full_snapshot_of_its_pool(step);
     return {};
   }
   if (step.statement.sign == Sign::kRemove) {
     if (auto free = removes_what_nothing_stands_on(step); !free) return free;
     if (word == Word::kJail) return never_resumes_a_snapshot_twice(step);
     if (word == Word::kSnapshot) return gives_a_snapshot_up_for_a_jail(step);
+    if (word == Word::kBase) return keeps_a_base_that_diffs_stand_on(step);
     return {};
   }
   if (word == Word::kVolume) return moves_to_another_key(step);

@@ -1,6 +1,6 @@
 // The rules of docs/language.md, "What is verified", a function for each. Internal to the verifier: verify.cc calls them in
 // the order that the specification gives, and fills in line and statement of what they refuse.
-// Pure. Time of each O(log n). Proven by: tests/policy-lang/verify_*_test.cc, one test a clause.
+// Pure. Time of each O(log n), but of a base O(instances of its pool). Proven by: tests/policy-lang/verify_*_test.cc, one test a clause.
 #pragma once
 
 #include <cstdint>

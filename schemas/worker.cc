@@ -61,7 +61,7 @@ Result<Asleep> decode_asleep(const fbs::Asleep* from) {
   const auto& mem = lang::row(lang::Word::kJail).fields[lang::field_index(lang::Word::kJail, "mem")];
   if (from->mem() > mem.max) return malformed("a memory out of range");
   if (from->key() > sealing::kMaxKeyVersion) return malformed("a key's version out of range");
-  return Asleep{decode_digest(from->image()), decode_digest(from->vmm()), decode_digest(from->file()), from->mem(), from->key()};
+  return Asleep{decode_digest(from->image()), decode_digest(from->vmm()), decode_digest(from->file()), decode_digest(from->base()), from->mem(), from->key(), from->source()};
 }
 
 Result<std::vector<std::vector<std::uint8_t>>> decode_sealed(const flatbuffers::Vector<flatbuffers::Offset<fbs::Sealed>>& from, Op op) {
@@ -217,7 +217,7 @@ std::vector<std::uint8_t> encode(const Task& task) {
   }
   const fbs::Place place(to_fbs(task.place.node), task.place.subnet.packed(), task.place.cidr.packed(), task.place.generation, task.place.pps,
                          task.place.mbps, task.place.io, task.place.slot, task.place.uid, task.place.net, task.place.drives);
-  const fbs::Asleep asleep(to_fbs(task.asleep.image), to_fbs(task.asleep.vmm), to_fbs(task.asleep.file), task.asleep.mem, task.asleep.key_version);
+  const fbs::Asleep asleep(to_fbs(task.asleep.image), to_fbs(task.asleep.vmm), to_fbs(task.asleep.file), to_fbs(task.asleep.base), task.asleep.mem, task.asleep.key_version, task.asleep.source);
   return finished_bytes(builder,
                         fbs::CreateTask(builder, task.seq, static_cast<std::uint8_t>(task.op),
                                         has_statement(task.op) ? &statement : nullptr, &place, egress_at, sealed_at, closed_at, &asleep, manifest),

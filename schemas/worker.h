@@ -88,9 +88,11 @@ struct Place {
 struct Asleep {
   Digest image;                   // of the jail that it is taken of
   Digest vmm;                     // SHA-256 of Firecracker's version: what kDump answered
-  Digest file;                    // kHandOver: of the newest, from the record
+  Digest file;                    // kHandOver, and kMake of a base: of the newest, from the record
+  Digest base;                    // of a diff: of the pool's base, from the record
   std::uint32_t mem = 0;          // MiB of the guest's memory
   std::uint32_t key_version = 0;  // kHandOver: of the tenant's key, from the snapshot's line
+  std::uint32_t source = 0;       // kMake of a base: the instance of its pool whose snapshot it is a copy of
   bool operator==(const Asleep&) const = default;
 };
 
@@ -133,7 +135,7 @@ struct Answer {
   bool more = false;
   Subject ended;          // event: this instance's microVM ended by itself
   std::optional<sealing::PublicKey> offer;  // of kOffer: X25519
-  std::optional<Digest> digest;             // of kDump; of a snapshot's kMake: its file's, which is the newest from then on
+  std::optional<Digest> digest;             // of kDump; of a snapshot's and a base's kMake: its file's, which is the newest from then on
   std::vector<Reading> readings = {};       // of kRead, in answers as an inventory's; of kAsk one
 };
 

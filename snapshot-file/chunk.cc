@@ -51,7 +51,7 @@ Result<Packed> Packer::pack(std::span<const std::uint8_t> memory, std::span<cons
     }
     ++data;
   }
-  if (data == 0 && (kind_ == Kind::kFull || shared == pages)) return Packed{};
+  if (data == 0 && (kind_ != Kind::kDiff || shared == pages)) return Packed{};
   // Where no gap came before the last page, the memory itself is what is packed.
   const auto last = [&] {
     std::size_t run = 0;
@@ -104,7 +104,7 @@ Result<Unpacked> Unpacker::unpack(std::span<const std::uint8_t> packed) {
 }
 
 Unpacked Unpacker::nothing() {
-  std::ranges::fill(pages_, kind_ == Kind::kFull ? PageIs::kZero : PageIs::kInBase);
+  std::ranges::fill(pages_, kind_ == Kind::kDiff ? PageIs::kInBase : PageIs::kZero);
   return {pages_, {}};
 }
 

@@ -23,9 +23,25 @@ Status check_shape(const Header& header) {
   if (!std::has_single_bit(header.chunk) || header.chunk < kMinChunk || header.chunk > kMaxChunk) return malformed("chunk");
   if (header.memory == 0 || header.memory % header.chunk != 0) return malformed("memory");
   if (header.memory / header.chunk > kMaxChunks) return fail(Errc::kLimit, "read a snapshot's header", "memory");
-  if (header.state == 0 || header.state > kMaxState) return fail(Errc::kLimit, "read a snapshot's header", "state");
+  if ((header.state == 0) != (header.kind == Kind::kBase) || header.state > kMaxState) return fail(Errc::kLimit, "read a snapshot's header", "state");
   if (header.first > kMaxFirst || header.first > header.memory_chunks()) return fail(Errc::kLimit, "read a snapshot's header", "first");
   return {};
+}
+
+}  // namespace
+
+namespace {
+
+// What a base is without, so that it has one spelling: an instance, drives, a seq, and what a microVM has to find again.
+Status check_owner(const Header& header) {
+  const bool base = header.kind == Kind::kBase;
+  if (header.instance.kind != (base ? SubjectKind::kPool : SubjectKind::kInstance)) return malformed("instance");
+  if (header.instance.tenant.empty() || header.instance.pool.empty()) return malformed("instance");
+  if ((header.seq == 0) != base) return malformed("seq");
+  if (!base) return {};
+  if (header.drives != 0) return malformed("drives");
+  if (header.first != 0) return malformed("first");
+  return header.fits == Compatibility{.image = header.fits.image, .vmm = {}, .kernel = {}, .cpu = {}} ? Status{} : malformed("what a base fits");
 }
 
 }  // namespace
@@ -37,13 +53,12 @@ std::uint32_t chunk_for(std::uint64_t memory) {
 }
 
 Status check(const Header& header) {
-  if (header.instance.kind != SubjectKind::kInstance || header.instance.tenant.empty() || header.instance.pool.empty()) return malformed("instance");
-  if (header.kind != Kind::kFull && header.kind != Kind::kDiff) return malformed("kind");
+  if (header.kind != Kind::kFull && header.kind != Kind::kDiff && header.kind != Kind::kBase) return malformed("kind");
+  if (auto ok = check_owner(header); !ok) return ok;
   if (header.compression != Compression::kNone && header.compression != Compression::kZstd) return malformed("compression");
   if (header.drives > kAllDrives) return malformed("drives");
-  if (header.seq == 0) return malformed("seq");
   if (header.key_version == 0) return malformed("key version");
-  if ((header.base == Digest{}) != (header.kind == Kind::kFull)) return malformed("base");
+  if ((header.base == Digest{}) == (header.kind == Kind::kDiff)) return malformed("base");
   return check_shape(header);
 }
 
@@ -89,7 +104,9 @@ Result<Header> decode_header(std::span<const std::uint8_t> bytes) {
   get.bytes(pool);
   const auto tenant_name = name_of(tenant), pool_name = name_of(pool);
   if (!tenant_name || !pool_name) return malformed("name");
-  header.instance = instance_subject(*tenant_name, *pool_name, InstanceId{get.number<std::uint32_t>()});
+  const auto instance = get.number<std::uint32_t>();
+  if (header.kind == Kind::kBase && instance != 0) return malformed("instance");
+  header.instance = header.kind == Kind::kBase ? pool_subject(*tenant_name, *pool_name) : instance_subject(*tenant_name, *pool_name, InstanceId{instance});
   header.seq = get.number<std::uint32_t>();
   header.key_version = get.number<std::uint32_t>();
   header.chunk = get.number<std::uint32_t>();

@@ -34,7 +34,8 @@ inline constexpr std::uint32_t kMaxFirst = 1 << 16;          // chunks that are 
 
 using Key = std::span<const std::uint8_t, kKeyBytes>;
 
-enum class Kind : std::uint8_t { kFull, kDiff };
+// kBase: a pool's, which diffs stand on: memory alone, so that nothing can be resumed of it.
+enum class Kind : std::uint8_t { kFull, kDiff, kBase };
 enum class Compression : std::uint8_t { kNone, kZstd };
 
 // The drives that the microVM had besides its root file system, as bits: data 1, secrets 2, config 4.
@@ -50,19 +51,19 @@ struct Compatibility {
 };
 
 struct Header {
-  Subject instance;  // of kind kInstance
+  Subject instance;  // of kind kInstance; of a base, its pool
   Kind kind = Kind::kFull;
   Compression compression = Compression::kZstd;
   std::uint8_t drives = 0;        // what it had, and has to find again
-  std::uint32_t seq = 0;          // which sleep it is, as in its line
+  std::uint32_t seq = 0;          // which sleep it is, as in its line; of a base 0
   std::uint32_t key_version = 0;  // of the tenant key that wraps the data key
-  Digest line;                    // of the snapshot's line in the state: what boot=snapshot: names
-  Digest base;                    // file digest of the base of a diff; zero for a full one
-  Compatibility fits;
+  Digest line;                    // of its line in the state: of a snapshot, what boot=snapshot: names
+  Digest base;                    // file digest of the base of a diff; zero for all else
+  Compatibility fits;             // of a base the image alone, and the rest zero
   std::uint64_t memory = 0;  // bytes, a multiple of chunk
   std::uint32_t chunk = 0;   // bytes, a power of two
   std::uint32_t first = 0;   // how many chunks the index names to be served first
-  std::uint64_t state = 0;   // bytes of Firecracker's state
+  std::uint64_t state = 0;   // bytes of Firecracker's state; of a base 0
   std::array<std::uint8_t, kWrappedBytes> wrapped{};  // nonce, data key, tag
   bool operator==(const Header&) const = default;
 

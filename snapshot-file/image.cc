@@ -11,16 +11,6 @@ namespace {
 
 std::unexpected<Error> denied(const char* what) { return fail(Errc::kDenied, "open a snapshot's memory", what); }
 
-Status check_base(const Header& own, const Reader& base) {
-  const Header& under = base.header();
-  if (base.digest() != own.base) return denied("another base");
-  if (under.kind != Kind::kFull) return denied("a base that is a diff");
-  if (under.instance.tenant != own.instance.tenant || under.instance.pool != own.instance.pool) return denied("a base of another pool");
-  if (under.fits.image != own.fits.image) return denied("a base of another image");
-  if (under.memory != own.memory || under.chunk != own.chunk) return denied("a base of another shape");
-  return {};
-}
-
 Status write_at(int fd, std::span<const std::uint8_t> bytes, std::uint64_t at) {
   while (!bytes.empty()) {
     const ssize_t wrote = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
@@ -39,6 +29,7 @@ Image::Image(Reader own, std::optional<Reader> base)
     : own_(std::move(own)), base_(std::move(base)), pages_(base_ ? own_.header().chunk / kPage : 0), data_(base_ ? own_.header().chunk : 0) {}
 
 Result<Image> Image::make(Reader own, std::optional<Reader> base) {
+  if (own.header().kind == Kind::kBase) return denied("a base, which is nobody's");
   const bool wanted = own.header().kind == Kind::kDiff;
   if (wanted != base.has_value()) return denied(wanted ? "a diff without its base" : "a base that nothing stands on");
   if (base) {

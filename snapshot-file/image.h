@@ -1,5 +1,5 @@
-// A snapshot's memory as it was: its own file's pages, and of a diff the rest from the full snapshot that it stands on. A diff stands on a full
-// one and never on a diff, so a page is had by two reads at most.
+// A snapshot's memory as it was: its own file's pages, and of a diff the rest from the base that it stands on. A diff stands on a base
+// and never on a diff, so a page is had by two reads at most.
 // Owns both readers. Proven by: tests/snapshot-file/image_test.cc.
 #pragma once
 
@@ -12,8 +12,7 @@ namespace mvm::snapshot_file {
 
 class Image {
  public:
-  // kDenied: a diff without its base, another base than the one it names, a base that is itself a diff, of another pool or shape; or a base where
-  // none is wanted.
+  // kDenied: a diff without its base, or with what check_base() refuses; a base where none is wanted; or a base by itself.
   [[nodiscard]] static Result<Image> make(Reader own, std::optional<Reader> base);
 
   [[nodiscard]] const Header& header() const { return own_.header(); }

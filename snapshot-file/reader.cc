@@ -102,6 +102,17 @@ Result<WipedBytes> Reader::state() {
   return all;
 }
 
+Status check_base(const Header& diff, const Reader& base) {
+  const auto denied = [](const char* what) { return fail(Errc::kDenied, "open a snapshot's memory", what); };
+  const Header& under = base.header();
+  if (base.digest() != diff.base) return denied("another base");
+  if (under.kind != Kind::kBase) return denied("a base that is none");
+  if (under.instance.tenant != diff.instance.tenant || under.instance.pool != diff.instance.pool) return denied("a base of another pool");
+  if (under.fits.image != diff.fits.image) return denied("a base of another image");
+  if (under.memory != diff.memory || under.chunk != diff.chunk) return denied("a base of another shape");
+  return {};
+}
+
 Status check_expected(const Header& header, const Digest& file, const Expected& expected) {
   const auto differs = [&](const char* what) { return fail(Errc::kDenied, "open a snapshot", to_string(expected.instance) + ": another " + what); };
   if (header.instance != expected.instance) return differs("instance");

@@ -59,6 +59,9 @@ class Reader {
   Digest digest_;
 };
 
+// kDenied, and why, where that is no base that the diff stands on: another than it names, no base at all, of another pool, image or shape.
+[[nodiscard]] Status check_base(const Header& diff, const Reader& base);
+
 // kDenied, and which it is, where something is not as expected.
 [[nodiscard]] Status check_expected(const Header& header, const Digest& file, const Expected& expected);
 

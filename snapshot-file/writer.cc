@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "snapshot-file/chunk.h"
@@ -50,11 +52,6 @@ class Extents {
     if (auto ok = advance(at); !ok) return forward(std::move(ok.error()));
     return begin_ >= at + length;
   }
-  // True where the page at `at` holds data. After hole() of its chunk said no.
-  Result<bool> data(std::uint64_t at) {
-    if (auto ok = advance(at); !ok) return forward(std::move(ok.error()));
-    return at >= begin_;
-  }
 
  private:
   Status advance(std::uint64_t at) {
@@ -87,19 +84,17 @@ class Writer {
     const std::uint32_t count = header_.memory_chunks();
     Extents extents(source_.memory, header_.memory);
     for (std::uint32_t i = 0; i < count; ++i) {
-      const std::uint64_t at = std::uint64_t{i} * header_.chunk;
-      const auto hole = extents.hole(at, header_.chunk);
-      if (!hole) return forward(hole.error());
-      if (*hole) {
+      const auto read = source_.copied != nullptr ? copy_chunk(i) : read_chunk(extents, i);
+      if (!read) return forward(read.error());
+      if (*read == Chunk::kZero && (source_.base == nullptr || !source_.base->holds(i))) {
         index_.lengths.push_back(0);
         continue;
       }
-      if (auto ok = mark_base(extents, at); !ok) return ok;
-      if (auto ok = read_at(source_.memory, chunk_, at, "memory"); !ok) return ok;
+      if (auto ok = mark_base(i); !ok) return ok;
       auto packed = packer_.pack(chunk_, header_.kind == Kind::kDiff ? std::span<const bool>(in_base_.get(), pages()) : std::span<const bool>());
       if (!packed) return forward(std::move(packed.error()));
       if (auto ok = put(Part::kMemory, i, count, *packed); !ok) return ok;
-      if (auto ok = give_back(at + header_.chunk); !ok) return ok;
+      if (auto ok = give_back((std::uint64_t{i} + 1) * header_.chunk); !ok) return ok;
     }
     return give_back_rest();
   }
@@ -147,12 +142,44 @@ class Writer {
  private:
   [[nodiscard]] std::size_t pages() const { return header_.chunk / kPage; }
 
-  Status mark_base(Extents& extents, std::uint64_t at) {
-    if (header_.kind == Kind::kFull) return {};
-    for (std::size_t i = 0; i < pages(); ++i) {
-      const auto data = extents.data(at + i * kPage);
-      if (!data) return forward(data.error());
-      in_base_[i] = !*data;
+  enum class Chunk : std::uint8_t { kZero, kRead };
+
+  // Into chunk_; zeros are put there only where a diff has to say that they hide what the base holds.
+  Result<Chunk> read_chunk(Extents& extents, std::uint32_t number) {
+    const std::uint64_t at = std::uint64_t{number} * header_.chunk;
+    const auto hole = extents.hole(at, header_.chunk);
+    if (!hole) return forward(hole.error());
+    if (*hole) {
+      if (source_.base != nullptr) std::ranges::fill(chunk_, std::uint8_t{0});
+      return Chunk::kZero;
+    }
+    if (auto ok = read_at(source_.memory, chunk_, at, "memory"); !ok) return forward(std::move(ok.error()));
+    return Chunk::kRead;
+  }
+
+  Result<Chunk> copy_chunk(std::uint32_t number) {
+    if (!source_.copied->holds(number)) return Chunk::kZero;
+    const auto from = source_.copied->chunk(number);
+    if (!from) return forward(from.error());
+    const std::uint8_t* data = from->data.data();
+    std::uint8_t* to = chunk_.data();
+    for (const PageIs page : from->pages) {
+      if (page == PageIs::kData) std::copy_n(std::exchange(data, data + kPage), kPage, to);
+      else std::fill_n(to, kPage, std::uint8_t{0});
+      to += kPage;
+    }
+    return Chunk::kRead;
+  }
+
+  // Which pages of chunk_ are as the base has them.
+  Status mark_base(std::uint32_t number) {
+    if (source_.base == nullptr) return {};
+    const auto under = source_.base->chunk(number);
+    if (!under) return forward(under.error());
+    const std::uint8_t *own = chunk_.data(), *data = under->data.data();
+    for (std::size_t i = 0; i < pages(); ++i, own += kPage) {
+      const bool zeros = under->pages[i] == PageIs::kZero;
+      in_base_[i] = zeros ? is_zero_page(own) : std::memcmp(own, std::exchange(data, data + kPage), kPage) == 0;
     }
     return {};
   }
@@ -181,7 +208,7 @@ class Writer {
   }
 
   Status give_back(std::uint64_t up_to) {
-    if (source_.consumed == Consumed::kKept || up_to - freed_ < kFreeAt) return {};
+    if (source_.consumed == Consumed::kKept || source_.copied != nullptr || up_to - freed_ < kFreeAt) return {};
     if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(up_to - freed_)) != 0) {
       return fail_errno(errno, "free what is sealed", "memory");
     }
@@ -190,7 +217,7 @@ class Writer {
   }
 
   Status give_back_rest() {
-    if (source_.consumed == Consumed::kKept || freed_ == header_.memory) return {};
+    if (source_.consumed == Consumed::kKept || source_.copied != nullptr || freed_ == header_.memory) return {};
     if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(header_.memory - freed_)) != 0) {
       return fail_errno(errno, "free what is sealed", "memory");
     }
@@ -210,10 +237,25 @@ class Writer {
   std::uint64_t written_ = 0, begun_ = 0, freed_ = 0;
 };
 
+// The full snapshot whose memory a base is a copy of.
+Status check_copied(const Header& base, const Header& full) {
+  const auto denied = [](const char* what) { return fail(Errc::kDenied, "make a base", what); };
+  if (full.kind != Kind::kFull) return denied("of what is no full snapshot");
+  if (full.instance.tenant != base.instance.tenant || full.instance.pool != base.instance.pool) return denied("of another pool's snapshot");
+  if (full.fits.image != base.fits.image) return denied("of another image");
+  if (full.memory != base.memory || full.chunk != base.chunk) return denied("of another shape");
+  return {};
+}
+
 Status check_sources(const Header& header, const Source& source) {
+  if ((source.base != nullptr) != (header.kind == Kind::kDiff) || (source.copied != nullptr) != (header.kind == Kind::kBase)) {
+    return fail(Errc::kMalformed, "seal a snapshot", "kind");
+  }
   if (source.first.size() > kMaxFirst) return fail(Errc::kLimit, "seal a snapshot", "first chunks");
+  if (header.kind == Kind::kBase) return check_copied(header, source.copied->header());
   if (auto ok = check_size(source.memory, header.memory, "memory"); !ok) return ok;
-  return check_size(source.state, header.state, "state");
+  if (auto ok = check_size(source.state, header.state, "state"); !ok) return ok;
+  return header.kind == Kind::kDiff ? check_base(header, *source.base) : Status{};
 }
 
 Result<Digest> write_file(Writer& writer, const Header& header, int out) {

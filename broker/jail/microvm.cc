@@ -161,7 +161,7 @@ Result<Digest> Microvms::start_page_server(const lang::Statement& jail, const wi
   auto kill = open_beneath(cgroup, "cgroup.kill", O_WRONLY);
   if (!kill) return forward(kill.error());
   const snapshot::PageServer server{.executable = pages_.executable.get(), .grants = *pages_.grants, .user = pages_.user, .snapshot = handed->file.get(),
-                                    .listener = gets->get(), .cgroup_procs = procs->get(), .becomes = sandbox::Becomes::kPlainUser};
+                                    .base = handed->base.get(), .listener = gets->get(), .cgroup_procs = procs->get(), .becomes = sandbox::Becomes::kPlainUser};
   auto waking = snapshot::Waking::start_ordered(server, std::move(handed->ours), handed->theirs, std::move(*kill), Wakes::Clock::now() + kServeTime);
   handed->theirs.reset();  // or its end would not be seen
   if (!waking) return forward(waking.error());

@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 
 #include "base/derived.h"
 #include "broker/beneath/beneath.h"
 #include "broker/pages/order.h"
 #include "broker/snapshot/hand_over.h"
 #include "policy-lang/print.h"
+#include "snapshot-file/image.h"
 #include "snapshot-file/reader.h"
 #include "snapshot-file/writer.h"
 
@@ -53,20 +55,51 @@ std::vector<std::uint32_t> touched_in(int directory, std::uint32_t chunks) {
 
 Result<snapshot_file::Header> header_of(const Host& host, const wire::Task& task, std::uint64_t state_bytes) {
   const lang::SnapshotView view = lang::snapshot_view(task.statement);
-  lang::Statement line = task.statement;
-  line.sign = lang::Sign::kNone;
   snapshot_file::Header header;
   header.instance = task.statement.subject;
+  header.kind = view.kind == lang::kDiff ? snapshot_file::Kind::kDiff : snapshot_file::Kind::kFull;
   header.compression = view.compression == 0 ? snapshot_file::Compression::kNone : snapshot_file::Compression::kZstd;
   header.drives = task.place.drives;
   header.seq = view.seq;
   header.key_version = view.key_version;
-  header.line = lang::snapshot_digest(line);
+  header.line = lang::snapshot_digest(task.statement);
+  header.base = task.asleep.base;
   header.fits = {task.asleep.image, task.asleep.vmm, host.fits.kernel, host.fits.cpu};
   header.memory = std::uint64_t{task.asleep.mem} * kMib;
   header.chunk = snapshot_file::chunk_for(header.memory);
   header.state = state_bytes;
   return header;
+}
+
+// What belongs to the tenant, with the key that the task came with.
+struct Opened {
+  Fd file;
+  Secret data_key;
+  snapshot_file::Reader reader;
+};
+Result<Opened> open_sealed(const Host& host, const wire::Task& task, const Subject& whose, std::uint32_t key_version) {
+  auto file = host.files.open(whose), own = host.files.open(whose);
+  if (!file || !own) return forward(!file ? file.error() : own.error());
+  const auto header = snapshot_file::read_header(file->get());
+  if (!header) return forward(header.error());
+  if (header->instance != whose) return fail(Errc::kDenied, "open another's snapshot", to_string(whose));
+  if (header->key_version != key_version) return fail(Errc::kDenied, "open a snapshot with another key than its line says", to_string(whose));
+  const auto key = host.key_of(task, key_version);
+  if (!key) return forward(key.error());
+  auto data_key = snapshot_file::unwrap(*header, snapshot_file::key_of(*key), host.arena);
+  if (!data_key) return forward(data_key.error());
+  auto reader = snapshot_file::Reader::open(*std::move(own), snapshot_file::key_of(*data_key));
+  if (!reader) return forward(reader.error());
+  return Opened{*std::move(file), *std::move(data_key), *std::move(reader)};
+}
+
+// The base of the task's pool, where it is the newest.
+Result<Opened> open_base(const Host& host, const wire::Task& task, std::uint32_t key_version) {
+  const Subject pool = pool_subject(task.statement.subject.tenant, task.statement.subject.pool);
+  auto base = open_sealed(host, task, pool, key_version);
+  if (!base) return base;
+  if (base->reader.digest() != task.asleep.base) return fail(Errc::kDenied, "open a base", to_string(pool) + ": another file than the newest");
+  return base;
 }
 
 Result<Digest> seal_into(const Host& host, const wire::Task& task, int out) {
@@ -82,18 +115,50 @@ Result<Digest> seal_into(const Host& host, const wire::Task& task, int out) {
   const auto key = host.key_of(task, header->key_version);
   if (!key) return forward(key.error());
   const auto touched = touched_in(directory->get(), header->memory_chunks());
-  const auto sealed = snapshot_file::seal(*header, {.memory = memory->get(), .state = state->get(), .first = touched}, snapshot_file::key_of(*key), host.arena, out);
+  snapshot_file::Source source{.memory = memory->get(), .state = state->get(), .first = touched};
+  std::optional<Opened> base;
+  if (header->kind == snapshot_file::Kind::kDiff) {
+    auto opened = open_base(host, task, header->key_version);
+    if (!opened) return forward(opened.error());
+    if (opened->reader.header().line != lang::snapshot_view(task.statement).base) return fail(Errc::kDenied, "seal a diff on a base of another line", to_string(task.statement.subject));
+    source.base = &base.emplace(*std::move(opened)).reader;
+  }
+  const auto sealed = snapshot_file::seal(*header, source, snapshot_file::key_of(*key), host.arena, out);
+  if (!sealed) return forward(sealed.error());
+  return sealed->file;
+}
+
+// The memory of a full snapshot of the pool, sealed again for the pool. The snapshot stays as it is.
+Result<Digest> seal_base_into(const Host& host, const wire::Task& task, int out) {
+  const lang::BaseView view = lang::base_view(task.statement);
+  const Subject& pool = task.statement.subject;
+  auto full = open_sealed(host, task, instance_subject(pool.tenant, pool.pool, InstanceId{task.asleep.source}), view.key_version);
+  if (!full) return forward(full.error());
+  const auto& copied = full->reader.header();
+  if (copied.line != view.snapshot || full->reader.digest() != task.asleep.file) return fail(Errc::kDenied, "make a base of another snapshot", to_string(pool));
+  if (copied.memory != std::uint64_t{view.mem_mib} * kMib) return fail(Errc::kDenied, "make a base", to_string(pool) + ": another size of memory");
+  const auto key = host.key_of(task, view.key_version);
+  if (!key) return forward(key.error());
+  snapshot_file::Header header;
+  header.instance = pool;
+  header.kind = snapshot_file::Kind::kBase;
+  header.compression = copied.compression;
+  header.key_version = view.key_version;
+  header.line = lang::snapshot_digest(task.statement);
+  header.fits.image = view.image;
+  header.memory = copied.memory;
+  header.chunk = copied.chunk;
+  const auto sealed = snapshot_file::seal(header, {.copied = &full->reader}, snapshot_file::key_of(*key), host.arena, out);
   if (!sealed) return forward(sealed.error());
   return sealed->file;
 }
 
 Result<Digest> make(const Host& host, const wire::Task& task) {
-  const lang::SnapshotView view = lang::snapshot_view(task.statement);
-  if (view.key_version == 0) return fail(Errc::kUnsupported, "make a snapshot without a key", to_string(task.statement.subject));
-  if (view.kind != lang::kFull) return fail(Errc::kUnsupported, "make a snapshot that stands on another", to_string(task.statement.subject));
+  const bool base = task.statement.word == Word::kBase;
+  if (!base && lang::snapshot_view(task.statement).key_version == 0) return fail(Errc::kUnsupported, "make a snapshot without a key", to_string(task.statement.subject));
   const auto file = host.files.begin(task.statement.subject);
   if (!file) return forward(file.error());
-  auto sealed = seal_into(host, task, file->get());
+  auto sealed = base ? seal_base_into(host, task, file->get()) : seal_into(host, task, file->get());
   if (sealed) {
     if (auto kept = host.files.keep(task.statement.subject); !kept) sealed = forward(kept.error());
   }
@@ -121,13 +186,10 @@ struct Channel {
   Fd ours, theirs;
 };
 // With the order in it, so that it need not pass through other hands.
-Result<Channel> order_in_channel(const pages::Order& order, Secret data_key, const SecretArena& arena) {
+Result<Channel> order_in_channel(const pages::Order& order, const pages::Keys& keys) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return fail_errno(errno, "socketpair");
   Channel channel{Fd(ends[0]), Fd(ends[1])};
-  auto none = arena.take(pages::kDataKeyBytes);
-  if (!none) return forward(none.error());
-  const pages::Keys keys{std::move(data_key), *std::move(none)};
   if (auto sent = pages::send_order(channel.ours.get(), order, keys); !sent) return forward(sent.error());
   return channel;
 }
@@ -142,35 +204,50 @@ Status check(const Host& host, const wire::Task& task, const snapshot_file::Read
   return {};
 }
 
+// What the snapshot stands on; of a full one a key of zeros, and nothing else.
+struct Under {
+  Fd file;
+  Secret data_key;
+  std::optional<snapshot_file::Reader> reader;
+};
+Result<Under> base_of(const Host& host, const wire::Task& task, const snapshot_file::Header& header) {
+  if (header.kind == snapshot_file::Kind::kDiff) {
+    auto base = open_base(host, task, header.key_version);
+    if (!base) return forward(base.error());
+    return Under{std::move(base->file), std::move(base->data_key), std::move(base->reader)};
+  }
+  auto none = host.arena.take(pages::kDataKeyBytes);
+  if (!none) return forward(none.error());
+  return Under{Fd(), *std::move(none), std::nullopt};
+}
+
 Status hand_over(const Host& host, const wire::Task& task) {
   const lang::JailView jail = lang::jail_view(task.statement);
   if (task.statement.word != Word::kJail || jail.boot != lang::kBootSnapshot) return fail(Errc::kMalformed, "hand over what boots from no snapshot");
-  auto file = host.files.open(task.statement.subject);
-  if (!file) return forward(file.error());
-  const auto header = snapshot_file::read_header(file->get());
-  if (!header) return forward(header.error());
-  if (header->key_version != task.asleep.key_version) return fail(Errc::kDenied, "open a snapshot with another key than its line says", to_string(task.statement.subject));
-  const auto key = host.key_of(task, task.asleep.key_version);
-  if (!key) return forward(key.error());
-  auto data_key = snapshot_file::unwrap(*header, snapshot_file::key_of(*key), host.arena);
-  if (!data_key) return forward(data_key.error());
-  auto own = host.files.open(task.statement.subject);
+  auto own = open_sealed(host, task, task.statement.subject, task.asleep.key_version);
   if (!own) return forward(own.error());
-  auto reader = snapshot_file::Reader::open(*std::move(own), snapshot_file::key_of(*data_key));
-  if (!reader) return forward(reader.error());
-  if (auto sound = check(host, task, *reader); !sound) return sound;
-  auto state = state_in_memory(*reader);
+  if (auto sound = check(host, task, own->reader); !sound) return sound;
+  const snapshot_file::Header header = own->reader.header();
+  pages::Order order{own->reader.digest(), header.base, task.place.uid, kPatience};
+  auto state = state_in_memory(own->reader);
   if (!state) return forward(state.error());
-  auto channel = order_in_channel({reader->digest(), {}, task.place.uid, kPatience}, *std::move(data_key), host.arena);
+  auto under = base_of(host, task, header);
+  if (!under) return forward(under.error());
+  std::optional<snapshot_file::Reader> beneath;
+  if (under->reader) beneath.emplace(*std::move(under->reader));
+  if (auto image = snapshot_file::Image::make(std::move(own->reader), std::move(beneath)); !image) return forward(image.error());
+  auto channel = order_in_channel(order, {std::move(own->data_key), std::move(under->data_key)});
   if (!channel) return forward(channel.error());
-  return send_hand_over(host.link.get(), {task.statement.subject, jail.boot_digest, header->fits.vmm, std::move(channel->ours), std::move(channel->theirs), *std::move(file), *std::move(state)});
+  return send_hand_over(host.link.get(), {task.statement.subject, jail.boot_digest, header.fits.vmm, std::move(channel->ours), std::move(channel->theirs), std::move(own->file),
+                                          std::move(under->file), *std::move(state)});
 }
 
 wire::Digested change(const Host& host, const wire::Task& task) {
-  if (task.statement.subject.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
+  const bool base = task.statement.word == Word::kBase;
+  if (task.statement.subject.kind != (base ? SubjectKind::kPool : SubjectKind::kInstance)) return fail(Errc::kMalformed, "find the instance of a statement");
   if (task.op == wire::Op::kHandOver) return wire::without_digest(hand_over(host, task));
   if (task.op == wire::Op::kSpend) return wire::without_digest(host.files.spend(task.statement.subject));
-  if (task.statement.word != Word::kSnapshot) return fail(Errc::kUnsupported, "run a statement that is not the snapshot worker's");
+  if (task.statement.word != Word::kSnapshot && !base) return fail(Errc::kUnsupported, "run a statement that is not the snapshot worker's");
   if (task.op == wire::Op::kUnmake) return wire::without_digest(host.files.destroy(task.statement.subject));
   if (task.op != wire::Op::kMake) return fail(Errc::kUnsupported, "do to a snapshot what is not done to one");
   const auto digest = make(host, task);
@@ -182,7 +259,7 @@ Result<std::vector<wire::Item>> inventory(const Host& host) {
   const auto found = host.files.list();
   if (!found) return forward(found.error());
   std::vector<wire::Item> items;
-  for (const FoundSnapshot& each : *found) items.push_back({.word = Word::kSnapshot, .subject = each.instance, .alive = each.good == Good::kYes});
+  for (const FoundSnapshot& each : *found) items.push_back({.word = each.whose.kind == SubjectKind::kPool ? Word::kBase : Word::kSnapshot, .subject = each.whose, .alive = each.good == Good::kYes});
   return items;
 }
 

@@ -20,7 +20,11 @@ namespace {
 constexpr std::string_view kWholeSuffix = ".snap", kBegunSuffix = ".new";
 constexpr std::size_t kWrappedAt = snapshot_file::kHeaderBytes - snapshot_file::kWrappedBytes;
 
-std::string file_name(const Subject& instance, std::string_view suffix) { return to_string(instance.instance) + std::string(suffix); }
+constexpr std::string_view kBaseName = "base";  // no instance is named so
+
+std::string file_name(const Subject& whose, std::string_view suffix) {
+  return (whose.kind == SubjectKind::kPool ? std::string(kBaseName) : to_string(whose.instance)) + std::string(suffix);
+}
 
 enum class Kind : std::uint8_t { kDirectory, kFile };
 
@@ -41,10 +45,10 @@ Result<Fd> open_directory(int directory, const std::string& name) {
   return below;
 }
 
-Result<Fd> open_pool(int root, const Subject& instance) {
-  const auto tenant = open_directory(root, std::string(instance.tenant.view()));
+Result<Fd> open_pool(int root, const Subject& whose) {
+  const auto tenant = open_directory(root, std::string(whose.tenant.view()));
   if (!tenant) return forward(tenant.error());
-  return open_directory(tenant->get(), std::string(instance.pool.view()));
+  return open_directory(tenant->get(), std::string(whose.pool.view()));
 }
 
 Result<Fd> open_file(int pool, const std::string& name, int flags) {
@@ -56,10 +60,10 @@ Result<Fd> open_file(int pool, const std::string& name, int flags) {
 }
 
 // An entry outlives a power cut when its directory is synced, and so does a directory that was made for it.
-Status sync_directories(int root, const Subject& instance) {
-  const auto tenant = open_directory(root, std::string(instance.tenant.view()));
+Status sync_directories(int root, const Subject& whose) {
+  const auto tenant = open_directory(root, std::string(whose.tenant.view()));
   if (!tenant) return forward(tenant.error());
-  const auto pool = open_directory(tenant->get(), std::string(instance.pool.view()));
+  const auto pool = open_directory(tenant->get(), std::string(whose.pool.view()));
   if (!pool) return forward(pool.error());
   for (const int each : {pool->get(), tenant->get(), root}) {
     if (auto synced = sync(each, "snapshots"); !synced) return synced;
@@ -98,22 +102,25 @@ Status remove(int pool, const std::string& name) {
   return sync(pool, name);
 }
 
-std::optional<InstanceId> id_of(std::string_view name, std::string_view suffix) {
+// Whose file that is, by its name.
+std::optional<Subject> owner_of(const PoolFiles& files, std::string_view name, std::string_view suffix) {
   if (!name.ends_with(suffix)) return std::nullopt;
-  const auto id = InstanceId::from(name.substr(0, name.size() - suffix.size()));
-  return id ? std::optional(*id) : std::nullopt;
+  const std::string_view stem = name.substr(0, name.size() - suffix.size());
+  if (stem == kBaseName) return pool_subject(files.tenant, files.pool);
+  const auto id = InstanceId::from(stem);
+  return id ? std::optional(instance_subject(files.tenant, files.pool, *id)) : std::nullopt;
 }
 
 }  // namespace
 
-Result<Fd> Files::begin(const Subject& instance) const {
-  const auto names = directories_of(instance);
+Result<Fd> Files::begin(const Subject& whose) const {
+  const auto names = directories_of(whose);
   const auto pool = make_directories(directory_.get(), names);
   if (!pool) return forward(pool.error());
-  if (auto old = open_file(pool->get(), file_name(instance, kWholeSuffix), O_RDONLY); old || old.error().code != Errc::kNotFound) {
-    return fail(Errc::kExists, "seal a snapshot where there is one", to_string(instance));
+  if (auto old = open_file(pool->get(), file_name(whose, kWholeSuffix), O_RDONLY); old || old.error().code != Errc::kNotFound) {
+    return fail(Errc::kExists, "seal a snapshot where there is one", to_string(whose));
   }
-  const std::string name = file_name(instance, kBegunSuffix);
+  const std::string name = file_name(whose, kBegunSuffix);
   if (auto gone = remove(pool->get(), name); !gone) return forward(gone.error());
   Fd file(openat(pool->get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   const int saved = errno;
@@ -121,46 +128,46 @@ Result<Fd> Files::begin(const Subject& instance) const {
   return file;
 }
 
-Status Files::keep(const Subject& instance) const {
-  const auto pool = open_pool(directory_.get(), instance);
+Status Files::keep(const Subject& whose) const {
+  const auto pool = open_pool(directory_.get(), whose);
   if (!pool) return forward(pool.error());
-  const std::string begun = file_name(instance, kBegunSuffix), whole = file_name(instance, kWholeSuffix);
+  const std::string begun = file_name(whose, kBegunSuffix), whole = file_name(whose, kWholeSuffix);
   if (renameat2(pool->get(), begun.c_str(), pool->get(), whole.c_str(), RENAME_NOREPLACE) != 0) return fail_errno(errno, "name the snapshot", whole);
-  return sync_directories(directory_.get(), instance);
+  return sync_directories(directory_.get(), whose);
 }
 
-void Files::give_up(const Subject& instance) const {
-  const auto pool = open_pool(directory_.get(), instance);
+void Files::give_up(const Subject& whose) const {
+  const auto pool = open_pool(directory_.get(), whose);
   if (!pool) return;
-  (void)remove(pool->get(), file_name(instance, kBegunSuffix));
-  prune(directory_.get(), directories_of(instance));
+  (void)remove(pool->get(), file_name(whose, kBegunSuffix));
+  prune(directory_.get(), directories_of(whose));
 }
 
-Result<Fd> Files::open(const Subject& instance) const {
-  const auto pool = open_pool(directory_.get(), instance);
+Result<Fd> Files::open(const Subject& whose) const {
+  const auto pool = open_pool(directory_.get(), whose);
   if (!pool) return forward(pool.error());
-  auto file = open_file(pool->get(), file_name(instance, kWholeSuffix), O_RDONLY);
-  if (file && state_of(file->get()) == Good::kNo) return fail(Errc::kCorrupt, "open a snapshot that is spent", to_string(instance));
+  auto file = open_file(pool->get(), file_name(whose, kWholeSuffix), O_RDONLY);
+  if (file && state_of(file->get()) == Good::kNo) return fail(Errc::kCorrupt, "open a snapshot that is spent", to_string(whose));
   return file;
 }
 
-Status Files::spend(const Subject& instance) const {
-  const auto pool = open_pool(directory_.get(), instance);
+Status Files::spend(const Subject& whose) const {
+  const auto pool = open_pool(directory_.get(), whose);
   if (!pool) return forward(pool.error());
-  const std::string name = file_name(instance, kWholeSuffix);
+  const std::string name = file_name(whose, kWholeSuffix);
   const auto file = open_file(pool->get(), name, O_RDWR);
   if (!file) return forward(file.error());
   return overwrite_key(file->get(), name);
 }
 
-Status Files::destroy(const Subject& instance) const {
-  const auto pool = open_pool(directory_.get(), instance);
+Status Files::destroy(const Subject& whose) const {
+  const auto pool = open_pool(directory_.get(), whose);
   if (!pool && pool.error().code == Errc::kNotFound) return {};
   if (!pool) return forward(pool.error());
   for (const std::string_view suffix : {kWholeSuffix, kBegunSuffix}) {
-    if (auto gone = remove(pool->get(), file_name(instance, suffix)); !gone) return gone;
+    if (auto gone = remove(pool->get(), file_name(whose, suffix)); !gone) return gone;
   }
-  prune(directory_.get(), directories_of(instance));
+  prune(directory_.get(), directories_of(whose));
   return sync(directory_.get(), "snapshots");
 }
 
@@ -168,10 +175,10 @@ Result<std::vector<FoundSnapshot>> Files::list() const {
   std::vector<FoundSnapshot> found;
   const auto looked = for_each_pool(directory_.get(), open_directory, [&](const PoolFiles& files) -> Status {
     for (const std::string& name : files.names) {
-      const auto whole = id_of(name, kWholeSuffix), begun = id_of(name, kBegunSuffix);
+      const auto whole = owner_of(files, name, kWholeSuffix), begun = owner_of(files, name, kBegunSuffix);
       if (!whole && !begun) continue;
       const auto file = whole ? open_file(files.directory, name, O_RDONLY) : Result<Fd>(fail(Errc::kNotFound, name));
-      found.push_back({instance_subject(files.tenant, files.pool, whole ? *whole : *begun), file ? state_of(file->get()) : Good::kNo});
+      found.push_back({whole ? *whole : *begun, file ? state_of(file->get()) : Good::kNo});
     }
     return {};
   });

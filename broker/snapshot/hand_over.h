@@ -19,6 +19,7 @@ struct HandOver {
   Digest vmm;           // SHA-256 of the version of Firecracker that it was written by
   Fd ours, theirs;      // the page server's channel: the order is in it
   Fd file;              // sealed, for reading
+  Fd base;              // the same of what it stands on; invalid: it is no diff
   Fd state;             // Firecracker's state in the clear, in memory (memfd_create(2))
 };
 

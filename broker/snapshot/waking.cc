@@ -15,9 +15,19 @@ namespace mvm::snapshot {
 
 using pages::Said;
 
-Result<Waking> Waking::start(const PageServer& server, const pages::Order& order, const pages::Keys& keys, Fd kill, Clock::time_point until) {
+namespace {
+
+// Descriptors 4, 5 and, of a diff, 6.
+std::vector<int> extra_of(const PageServer& server) {
   std::vector<int> extra = {server.snapshot, server.listener};
   if (server.base >= 0) extra.push_back(server.base);
+  return extra;
+}
+
+}  // namespace
+
+Result<Waking> Waking::start(const PageServer& server, const pages::Order& order, const pages::Keys& keys, Fd kill, Clock::time_point until) {
+  const std::vector<int> extra = extra_of(server);
   auto worker = sandbox::spawn({.executable = server.executable, .grants = server.grants, .user = server.user, .extra = extra, .dies = sandbox::Dies::kAlone});
   if (!worker) return forward(std::move(worker.error()));
   if (auto ok = pages::send_order(worker->channel.get(), order, keys); !ok) {
@@ -28,7 +38,7 @@ Result<Waking> Waking::start(const PageServer& server, const pages::Order& order
 }
 
 Result<Waking> Waking::start_ordered(const PageServer& server, Fd ours, const Fd& theirs, Fd kill, Clock::time_point until) {
-  const std::array<int, 2> extra = {server.snapshot, server.listener};
+  const std::vector<int> extra = extra_of(server);
   auto worker = sandbox::spawn({.executable = server.executable, .grants = server.grants, .user = server.user, .extra = extra, .dies = sandbox::Dies::kAlone,
                                 .becomes = server.becomes, .given_channel = theirs.get(), .cgroup_procs = server.cgroup_procs});
   if (!worker) return forward(std::move(worker.error()));

@@ -11,6 +11,19 @@ using lang::Sign;
 using lang::Statement;
 using lang::Word;
 
+namespace {
+
+// Whose snapshot a base is to be a copy of.
+Result<Subject> source_of(const HostState& state, const Statement& base) {
+  for (const auto& [key, line] : state.lines()) {
+    if (line.word != Word::kSnapshot || line.subject.tenant != base.subject.tenant || line.subject.pool != base.subject.pool) continue;
+    if (lang::snapshot_digest(line) == lang::base_view(base).snapshot) return line.subject;
+  }
+  return fail(Errc::kNotFound, "find the snapshot of a base", to_string(base.subject));
+}
+
+}  // namespace
+
 Execution::Execution(Host& host, lang::VerifiedPlan plan, lang::Document projection, Keys keys, HeldImages images)
     : host_(host),
       plan_(std::move(plan)),
@@ -103,6 +116,7 @@ Result<wire::Asleep> Execution::asleep_for(const Statement& statement) const {
     if (jail == nullptr) return fail(Errc::kNotFound, "find the jail of a snapshot", to_string(statement.subject));
     asleep.image = lang::jail_view(*jail).image;
     asleep.mem = lang::jail_view(*jail).mem_mib;
+    if (auto stands = add_base(statement, asleep); !stands) return forward(stands.error());
   }
   if (boots_from_snapshot(statement)) {
     const Statement* line = host_.state.find(statement.subject, Word::kSnapshot);
@@ -111,8 +125,26 @@ Result<wire::Asleep> Execution::asleep_for(const Statement& statement) const {
     if (!newest) return forward(newest.error());
     asleep.file = *newest;
     asleep.key_version = lang::snapshot_view(*line).key_version;
+    if (auto stands = add_base(*line, asleep); !stands) return forward(stands.error());
+  }
+  if (makes_base(statement)) {
+    const auto source = source_of(host_.state, statement);
+    if (!source) return forward(source.error());
+    const auto newest = host_.records.newest(*source);
+    if (!newest) return forward(newest.error());
+    asleep.file = *newest;
+    asleep.source = source->instance.value;
   }
   return asleep;
+}
+
+// Of a diff, which file its base is.
+Status Execution::add_base(const Statement& snapshot, wire::Asleep& asleep) const {
+  if (!lang::is_diff(snapshot)) return {};
+  const auto base = host_.records.newest(pool_subject(snapshot.subject.tenant, snapshot.subject.pool));
+  if (!base) return forward(base.error());
+  asleep.base = *base;
+  return {};
 }
 
 Status Execution::take(const wire::Answer& answer) {
@@ -127,7 +159,7 @@ Status Execution::take(const wire::Answer& answer) {
 Status Execution::step_done(InFlight what, const wire::Answer& answer) {
   const Statement statement = running(what);
   const auto steps = steps_of(statement);
-  const bool tells = makes_snapshot(statement) && steps[what.step].op != wire::Op::kClear;
+  const bool tells = makes_base(statement) || (makes_snapshot(statement) && steps[what.step].op != wire::Op::kClear);
   if (tells != answer.digest.has_value()) return fail(Errc::kMalformed, "take an answer without what was asked, or with what was not");
   if (what.failed) return ended(what, forward(*what.failed));
   if (tells && steps[what.step].op == wire::Op::kMake) {
@@ -168,7 +200,7 @@ Status Execution::write_record(const Statement& statement) {
 
 Status Execution::done(Index index) {
   host_.state.carry_out(at(index));
-  if (at(index).word == Word::kSnapshot && at(index).sign == Sign::kRemove) {
+  if ((at(index).word == Word::kSnapshot || at(index).word == Word::kBase) && at(index).sign == Sign::kRemove) {
     if (auto forgot = host_.records.forget_newest(at(index).subject); !forgot) return forgot;
   }
   if (auto wrote = write_record(at(index)); !wrote) return wrote;
@@ -262,7 +294,7 @@ Status Execution::end_undo(const Subject& subject) {
   const auto& begun = done_[subject];
   const bool only_made = std::ranges::all_of(begun, [&](Index index) { return at(index).sign == Sign::kAdd; }) &&
                          (!undo.failed || at(*undo.failed).sign == Sign::kAdd);
-  if (undo.leaves_rest || !only_made || subject.kind == SubjectKind::kTenant) verify_again_ = true;
+  if (undo.leaves_rest || !only_made || subject.kind != SubjectKind::kInstance) verify_again_ = true;
   done_.erase(subject);
   if (!undo.failed) return {};
   return skip(schedule_.failed(*undo.failed), "an earlier statement failed");

@@ -81,6 +81,7 @@ class Execution {
   [[nodiscard]] Status ended(const InFlight& what, const Status& outcome);
   [[nodiscard]] Result<lang::Manifest> manifest_for(const lang::Statement& statement) const;
   [[nodiscard]] Result<wire::Asleep> asleep_for(const lang::Statement& statement) const;
+  [[nodiscard]] Status add_base(const lang::Statement& snapshot, wire::Asleep& asleep) const;
   [[nodiscard]] Status done(Index index);
   [[nodiscard]] Status failed(Index index, const Error& error);
   [[nodiscard]] Status begin_undo(const Subject& subject, std::optional<Index> failed);

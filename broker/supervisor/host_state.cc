@@ -75,7 +75,16 @@ std::set<Digest> HostState::images() const {
   return images;
 }
 
+// A pool's base stays for its diffs.
+bool HostState::pool_has_diff(const Subject& pool) const {
+  for (auto at = lines_.lower_bound({pool, Word{}}); at != lines_.end() && at->first.first.tenant == pool.tenant && at->first.first.pool == pool.pool; ++at) {
+    if (lang::is_diff(at->second)) return true;
+  }
+  return false;
+}
+
 bool HostState::nothing_stands_on(const Subject& subject, Word word) const {
+  if (word == Word::kBase) return !pool_has_diff(subject);
   return std::ranges::none_of(lang::table(), [&](const Row& row) {
     if (((row.needs | row.uses) & bit(word)) == 0) return false;
     return subject.kind == SubjectKind::kTenant ? tenant_has(subject.tenant, row.word) : find(subject, row.word) != nullptr;

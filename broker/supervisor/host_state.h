@@ -29,7 +29,7 @@ class HostState {
   void put(const lang::Statement& line);
   void drop(const Subject& subject, lang::Word word);
 
-  // Whether the statement could be carried out now, as V2 says it of `needs` and `uses`. For going back, and for going on
+  // Whether the statement could be carried out now, as V2 says it of `needs` and `uses`, and of a base. For going back, and for going on
   // after a crash, where no verified plan says so.
   [[nodiscard]] bool has_what_it_needs(const lang::Statement& make) const;
   // Of all jails.
@@ -38,6 +38,7 @@ class HostState {
 
  private:
   [[nodiscard]] bool tenant_has(const Name& tenant, lang::Word word) const;
+  [[nodiscard]] bool pool_has_diff(const Subject& pool) const;
   std::map<Key, lang::Statement> lines_;  // in canonical order
 };
 

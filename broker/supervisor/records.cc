@@ -7,10 +7,11 @@
 namespace mvm::supervisor {
 namespace {
 
-// As many as a state has lines, twice for those with a snapshot, and the header.
+// As many as a state has lines, twice for those with a snapshot or a base, and the header.
+constexpr std::string_view kPoolSuffix = ".pool";  // no instance is named so
 constexpr std::size_t kMaxRecords = 2 * lang::kMaxStatements + 1;
 
-std::string newest_name(const Subject& instance) { return record_name(instance) + std::string(kNewestSuffix); }
+std::string newest_name(const Subject& whose) { return record_name(whose) + std::string(kNewestSuffix); }
 
 std::unexpected<Error> corrupt(const char* what, const std::string& name) { return fail(Errc::kCorrupt, what, "record " + name); }
 
@@ -19,7 +20,7 @@ std::unexpected<Error> corrupt(const char* what, const std::string& name) { retu
 std::string record_name(const Subject& subject) {
   std::string name = to_string(subject);
   std::ranges::replace(name, '/', '.');  // no name of ours has a dot
-  return name;
+  return subject.kind == SubjectKind::kPool ? name + std::string(kPoolSuffix) : name;
 }
 
 bool is_record(const std::string& name, const Name& node, const lang::Document& document) {
@@ -27,7 +28,7 @@ bool is_record(const std::string& name, const Name& node, const lang::Document& 
   if (name == kHeaderRecord) return document.statements.empty();
   if (document.statements.empty()) return false;
   const Subject subject = document.statements.front().subject;
-  return record_name(subject) == name && subject.kind != SubjectKind::kPool &&
+  return record_name(subject) == name &&
          std::ranges::all_of(document.statements, [&](const auto& line) { return line.subject == subject; });
 }
 
@@ -42,17 +43,17 @@ Status Records::write_header(const HostState& state) const {
                     Keep::kOverPowerCut);
 }
 
-Status Records::write_newest(const Subject& instance, const Digest& file) const {
-  return write_file(directory_, newest_name(instance), to_hex(file.bytes) + "\n", Keep::kOverPowerCut);
+Status Records::write_newest(const Subject& whose, const Digest& file) const {
+  return write_file(directory_, newest_name(whose), to_hex(file.bytes) + "\n", Keep::kOverPowerCut);
 }
 
-Status Records::forget_newest(const Subject& instance) const { return remove_file(directory_, newest_name(instance), Keep::kOverPowerCut); }
+Status Records::forget_newest(const Subject& whose) const { return remove_file(directory_, newest_name(whose), Keep::kOverPowerCut); }
 
-Result<Digest> Records::newest(const Subject& instance) const {
-  const auto text = read_file(directory_, newest_name(instance), 2 * sizeof(Digest) + 1);
+Result<Digest> Records::newest(const Subject& whose) const {
+  const auto text = read_file(directory_, newest_name(whose), 2 * sizeof(Digest) + 1);
   if (!text) return forward(text.error());
   const auto bytes = text->ends_with('\n') ? hex32(std::string_view(*text).substr(0, text->size() - 1)) : std::nullopt;
-  if (!bytes) return corrupt("read", newest_name(instance));
+  if (!bytes) return corrupt("read", newest_name(whose));
   return Digest{*bytes};
 }
 

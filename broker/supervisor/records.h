@@ -1,5 +1,5 @@
-// The copy of the state on disk: one file a tenant, one an instance, one for the header, each a canonical text of kind state
-// that gate parses at start. Names: `acme`, `acme.workers.i-a3f7b2c1`, `state.header`.
+// The copy of the state on disk: one file a tenant, one a pool that has a base, one an instance, one for the header, each a canonical text of kind state
+// that gate parses at start. Names: `acme`, `acme.workers.pool`, `acme.workers.i-a3f7b2c1`, `state.header`.
 // Owns the directory `records`. Proven by: tests/supervisor/records_test.cc, fuzz/record_fuzz.cc.
 #pragma once
 
@@ -35,11 +35,11 @@ class Records {
   // All of them. kCorrupt: a file that is no record, is not whole, or is not named after what it says. An empty one is
   // passed over in another boot than its own: what is not synced before its rename can be left so by a power cut, and speaks
   // only of things that went with the power.
-  // Beside an instance's record, the digest of its newest snapshot's file: an older one is refused. Synced; removed where there is none. newest():
+  // Beside an instance's record, the digest of its newest snapshot's file, and beside a pool's that of its base's: an older one is refused. Synced; removed where there is none. newest():
   // kNotFound where none is known, kCorrupt where it is not one.
-  [[nodiscard]] Status write_newest(const Subject& instance, const Digest& file) const;
-  [[nodiscard]] Status forget_newest(const Subject& instance) const;
-  [[nodiscard]] Result<Digest> newest(const Subject& instance) const;
+  [[nodiscard]] Status write_newest(const Subject& whose, const Digest& file) const;
+  [[nodiscard]] Status forget_newest(const Subject& whose) const;
+  [[nodiscard]] Result<Digest> newest(const Subject& whose) const;
   [[nodiscard]] Result<HostState> load(const Name& node, Boot boot, const ParseState& parse) const;
 
  private:

@@ -72,9 +72,10 @@ void add_users(const HostState& state, std::vector<Statement>& fallen) {
   }
 }
 
-// Of the one snapshot that an instance has, its file is there and opens no more.
+// Of the one snapshot that an instance has, or of a pool's base that no diff stands on, its file is there and opens no more.
 bool is_spent(const Inventory& inventory, const HostState& state, const Statement& line) {
-  if (line.word != Word::kSnapshot) return false;
+  const bool base = line.word == Word::kBase && state.nothing_stands_on(line.subject, Word::kBase);
+  if (line.word != Word::kSnapshot && !base) return false;
   const wire::Item* item = inventory.find(state, line);
   return item != nullptr && !item->alive;
 }
@@ -115,21 +116,22 @@ Subjects fall(HostState& state, const Inventory& inventory) {
 }
 
 // Data that has no line is left alone, but where the interrupted plan was removing it. What is not `alive` of it was never opened,
-// so nobody's data is in it.
-bool may_sweep(const wire::Item& item, const Subjects& removing) {
+// so nobody's data is in it. A base is a copy, and without its line of use to nobody, unless it is the line that was lost, and not its diffs.
+bool may_sweep(const HostState& state, const wire::Item& item, const Subjects& removing) {
+  if (item.word == Word::kBase) return state.nothing_stands_on(item.subject, Word::kBase);
   return !lang::row(item.word).durable || !item.alive || removing.contains(item.subject);
 }
 
 std::vector<wire::Item> to_sweep(const Host& host, const Inventory& inventory, const Subjects& removing) {
   std::vector<wire::Item> leaks = inventory.leaks(host.state);
-  std::erase_if(leaks, [&](const wire::Item& item) { return !may_sweep(item, removing); });
+  std::erase_if(leaks, [&](const wire::Item& item) { return !may_sweep(host.state, item, removing); });
   return leaks;
 }
 
 // Said, and nothing more: it is for people to say what becomes of it.
 Status tell_of_strays(Host& host, const Inventory& inventory, const Subjects& removing) {
   for (const wire::Item& item : inventory.leaks(host.state)) {
-    if (may_sweep(item, removing)) continue;
+    if (may_sweep(host.state, item, removing)) continue;
     const std::string what = std::string(lang::row(item.word).name) + " " + to_string(item.subject);
     if (auto wrote = host.audit.append("stray " + what + ": it has no line, and is left as it is"); !wrote) return wrote;
   }
@@ -151,13 +153,14 @@ Subjects being_removed(const HostState& before, const HostState& now) {
   return subjects;
 }
 
-// A snapshot that was not known to be done, and may be: its microVM goes on, so nothing may be resumed of it.
+// A snapshot that was not known to be done, and may be: its microVM goes on, so nothing may be resumed of it. Or a base, of which no diff was begun.
 Subjects unfinished_snapshots(const std::optional<Left>& left, const HostState& now) {
   Subjects subjects;
   if (!left) return subjects;
   for (const Mark& mark : left->marks) {
     const Statement& statement = left->plan.statements[mark.index];
-    if (makes_snapshot(statement) && now.find(statement.subject, Word::kSnapshot) == nullptr) subjects.insert(statement.subject);
+    const bool begun = makes_snapshot(statement) || makes_base(statement);
+    if (begun && now.find(statement.subject, statement.word) == nullptr) subjects.insert(statement.subject);
   }
   return subjects;
 }
@@ -202,7 +205,7 @@ Status sweep(Host& host, const Inventory& inventory, const Subjects& removing) {
 Status write_records(Host& host, const Subjects& changed) {
   for (const Subject& subject : changed) {
     if (auto wrote = host.records.write(host.state, subject, Keep::kOverPowerCut); !wrote) return wrote;
-    if (subject.kind != SubjectKind::kInstance || host.state.find(subject, Word::kSnapshot) != nullptr) continue;
+    if (subject.kind == SubjectKind::kTenant || host.state.find(subject, subject.kind == SubjectKind::kPool ? Word::kBase : Word::kSnapshot) != nullptr) continue;
     if (auto forgot = host.records.forget_newest(subject); !forgot) return forgot;
   }
   return {};

@@ -5,7 +5,9 @@
 namespace mvm::supervisor {
 namespace {
 
-bool is_own(const lang::Statement& statement) { return statement.subject.kind == SubjectKind::kTenant; }
+// A tenant's, or a pool's: in its turn among all that the tenant's instances do.
+bool is_own(const lang::Statement& statement) { return statement.subject.kind != SubjectKind::kInstance; }
+bool is_tenants(const lang::Statement& statement) { return statement.subject.kind == SubjectKind::kTenant; }
 
 bool nothing_before(const std::set<Schedule::Index>& set, Schedule::Index index) { return set.empty() || *set.begin() >= index; }
 
@@ -70,9 +72,9 @@ void Schedule::done(Index running) {
 std::vector<Schedule::Index> Schedule::drop_lanes_of(Index index) {
   const lang::Statement& statement = statements_[index];
   std::vector<Index> dropped;
-  for (auto at = lanes_.lower_bound(is_own(statement) ? tenant_subject(statement.subject.tenant) : statement.subject);
+  for (auto at = lanes_.lower_bound(is_tenants(statement) ? tenant_subject(statement.subject.tenant) : statement.subject);
        at != lanes_.end() && at->first.tenant == statement.subject.tenant; ++at) {
-    if (!is_own(statement) && at->first != statement.subject) break;
+    if (!is_tenants(statement) && at->first != statement.subject) break;
     auto& lane = at->second;
     if (!lane.empty()) heads_of(lane.back()).erase(lane.back());
     dropped.insert(dropped.end(), lane.begin(), lane.end());

@@ -23,6 +23,8 @@ struct Step {
   return statement.word == lang::Word::kSnapshot && statement.sign == lang::Sign::kAdd;
 }
 
+[[nodiscard]] inline bool makes_base(const lang::Statement& statement) { return statement.word == lang::Word::kBase && statement.sign == lang::Sign::kAdd; }
+
 // More than one for `+ jail` (its image is opened), for `+ snapshot` (its memory is written, sealed and synced, cleared away) and for a jail that boots from one (checked and handed over,
 // loaded, the key overwritten, and only then let run: so nobody can wake of it twice, whoever dies when).
 [[nodiscard]] std::vector<Step> steps_of(const lang::Statement& statement);

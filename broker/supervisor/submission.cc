@@ -30,10 +30,8 @@ Admission unsigned_projection() {
 }
 
 std::string why_unsupported(const Statement& statement) {
-  if (!makes_snapshot(statement)) return "";
-  const lang::SnapshotView snapshot = lang::snapshot_view(statement);
-  if (snapshot.key_version == 0) return "not supported by this host: a snapshot is never written without a key";
-  return snapshot.kind == lang::kFull ? "" : "not supported by this host: it takes full snapshots alone";
+  if (!makes_snapshot(statement) || lang::snapshot_view(statement).key_version != 0) return "";
+  return "not supported by this host: a snapshot is never written without a key";
 }
 
 }  // namespace

@@ -31,23 +31,20 @@ struct Sleeping {
   }
   // A diff: a page of each tenth chunk is its own, the rest is the base's.
   static Sleeping on_a_base(std::size_t chunks, std::uint32_t sealed_by = kPagesChunk) {
-    Sleeping base(chunks, {}, sealed_by), own;
-    own.image = base.image;
-    const Fd source(memfd_create("diff", MFD_CLOEXEC)), state = file_of({1});
-    EXPECT_EQ(ftruncate(source.get(), static_cast<off_t>(own.image.size())), 0);
+    const Bytes memory = mixed_memory(chunks * kPagesChunk / sf::kPage);
+    const auto full = write_file(header_for(memory.size(), sealed_by, 1), memory, {1});
+    const auto base = write_base(full.bytes);
+    Sleeping own;
+    own.image = memory;
     for (std::size_t at = sf::kPage; at < own.image.size(); at += 10 * kPagesChunk) {
-      const Bytes page = random_bytes(sf::kPage, static_cast<std::uint32_t>(at));
-      std::ranges::copy(page, own.image.begin() + static_cast<std::ptrdiff_t>(at));
-      EXPECT_EQ(pwrite(source.get(), page.data(), page.size(), static_cast<off_t>(at)), static_cast<ssize_t>(page.size()));
+      std::ranges::copy(random_bytes(sf::kPage, static_cast<std::uint32_t>(at)), own.image.begin() + static_cast<std::ptrdiff_t>(at));
     }
-    auto header = header_for(own.image.size(), sealed_by, 1);
-    header.kind = sf::Kind::kDiff;
-    header.base = own.base = base.digest;
-    own.file = Fd(memfd_create("own", MFD_CLOEXEC));
-    const auto sealed = sf::seal(header, {.memory = source.get(), .state = state.get()}, kTenantKey, arena(), own.file.get());
-    EXPECT_TRUE(sealed);
-    own.digest = sealed->file;
-    own.base_file = std::move(base.file);
+    const auto diff = try_diff(header_for(own.image.size(), sealed_by, 1), base.bytes, own.image, {1});
+    EXPECT_TRUE(diff) << diff.error().message();
+    own.base = base.sealed.file;
+    own.digest = diff->sealed.file;
+    own.file = file_of(diff->bytes);
+    own.base_file = file_of(base.bytes);
     return own;
   }
   // `secrets`: a child needs its own, for it has none of its parent's.

@@ -281,20 +281,15 @@ TEST_F(Soon, WhoWaitsForAPageThatIsThereIsWoken) {
 // A diff over its base: some pages are its own, some of them zeros that hide the base's, the rest the base's.
 TEST_F(Serving, GivesADiffAndWhatItStandsOn) {
   const Bytes base = test::random_bytes(16 * kChunk, 3);
-  const auto under = test::write_file(test::header_for(base.size(), kChunk, 1), base, {1});
+  const auto under = test::write_base(test::write_file(test::header_for(base.size(), kChunk, 1), base, {1}).bytes);
   image_ = base;
-  const Fd source(memfd_create("diff", MFD_CLOEXEC)), state = test::file_of({1}), out(memfd_create("out", MFD_CLOEXEC));
-  ASSERT_EQ(ftruncate(source.get(), static_cast<off_t>(base.size())), 0);
   for (const std::size_t number : {0u, 3u, 4u, 17u, 200u, 255u}) {
     const Bytes own = number == 4 ? Bytes(kPage) : test::random_bytes(kPage, static_cast<std::uint32_t>(1000 + number));
     std::ranges::copy(own, image_.begin() + static_cast<std::ptrdiff_t>(number * kPage));
-    ASSERT_EQ(pwrite(source.get(), own.data(), kPage, static_cast<off_t>(number * kPage)), static_cast<ssize_t>(kPage));
   }
-  auto header = test::header_for(base.size(), kChunk, 1);
-  header.kind = snapshot_file::Kind::kDiff;
-  header.base = under.sealed.file;
-  ASSERT_TRUE(snapshot_file::seal(header, {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
-  auto both = snapshot_file::Image::make(*test::open_file(test::bytes_of(out.get())), *test::open_file(under.bytes));
+  const auto diff = test::try_diff(test::header_for(base.size(), kChunk, 1), under.bytes, image_, {1});
+  ASSERT_TRUE(diff) << diff.error().message();
+  auto both = snapshot_file::Image::make(*test::open_file(diff->bytes), *test::open_file(under.bytes));
   ASSERT_TRUE(both) << both.error().message();
   const WatchedMemory memory({image_.size()});
   std::thread guest([&] { compare_all(memory, 5); });

@@ -212,6 +212,20 @@ TEST_F(Agent, AsksWhoSaidNoAgainLaterAndHoldsNobodyForDeafForIt) {
   EXPECT_TRUE(memory_.idle.rests().empty()) << "and nobody waits for it";
 }
 
+TEST(Remembered, AreTheSnapshotsOfWhichThereIsNoBase) {
+  const std::string line = "base acme/web snapshot=sha256:" + std::string(64, '7') + " image=sha256:" + std::string(64, '5') + " mem=256 key=acme/1\n";
+  const std::string digest = "sha256:" + std::string(64, '9') + "\n";
+  const lang::Document plan = test::parsed(lang::Kind::kPlan, test::sealed("mvm-plan 1\nnode node-7\ngeneration 1\ndesired " + digest + "base " + digest + "- " + line + "+ " + line));
+  Memory memory;
+  remember_failure(wire::Progress{0, "- base", wire::Phase::kFailed, Error{}}, plan, memory);
+  remember_failure(wire::Progress{1, "+ base", wire::Phase::kDone, Error{}}, plan, memory);
+  remember_failure(wire::Progress{2, "+ base", wire::Phase::kFailed, Error{}}, plan, memory);
+  EXPECT_TRUE(memory.uncopied.empty());
+  remember_failure(wire::Progress{1, "+ base", wire::Phase::kFailed, Error{}}, plan, memory);
+  EXPECT_EQ(memory.uncopied, std::set{lang::base_view(plan.statements[1]).snapshot});
+  EXPECT_TRUE(memory.deaf.empty());
+}
+
 TEST_F(Agent, FailsWithoutHostdAndWithoutAPolicy) {
   want(kWanted);
   const auto quiet = [](const std::string&) {};

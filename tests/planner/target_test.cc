@@ -160,6 +160,95 @@ TEST_F(Told, OneThatRunsAndWasToldToParkIsToldToGoOn) {
   EXPECT_TRUE(converge(state, wanted(1, {.running = 1}), kAll, {one_}).told.empty());
 }
 
+class Based : public ::testing::Test {
+ protected:
+  static Document wanted(std::uint64_t generation, const PoolText& text) { return projection(generation, test::kPrune + tenant("acme", 3) + pool("acme/web", text)); }
+  static std::vector<lang::Statement> bases(const Document& state) { return of(state, Word::kBase); }
+  static std::vector<lang::Statement> of(const Document& state, Word word) {
+    std::vector<lang::Statement> found;
+    std::ranges::copy_if(state.statements, std::back_inserter(found), [&](const lang::Statement& line) { return line.word == word; });
+    return found;
+  }
+  static std::ptrdiff_t diffs(const Document& state) { return std::ranges::count_if(state.statements, lang::is_diff); }
+  const Path first_ = converge(test::empty_state(), wanted(1, {.running = 2, .sleeping = 1}));
+};
+
+TEST_F(Based, APoolHasABaseOnceOneSleepsAndWhatSleepsNextStandsOnIt) {
+  ASSERT_EQ(bases(first_.state).size(), 1u);
+  EXPECT_EQ(lang::base_view(bases(first_.state)[0]).snapshot, lang::snapshot_digest(of(first_.state, Word::kSnapshot).at(0)));
+  EXPECT_EQ(diffs(first_.state), 0);
+  const Path second = converge(first_.state, wanted(2, {.running = 1, .sleeping = 2}));
+  EXPECT_EQ(counts(second.state, "acme/web"), (Counts{1, 0, 2, 0}));
+  EXPECT_EQ(diffs(second.state), 1);
+  EXPECT_EQ(bases(second.state), bases(first_.state));
+  const Path awake = converge(second.state, wanted(3, {.running = 3}));
+  EXPECT_EQ(counts(awake.state, "acme/web"), (Counts{3, 0, 0, 0}));
+  EXPECT_EQ(bases(awake.state), bases(first_.state)) << "the next sleeps stand on it, too";
+}
+
+TEST_F(Based, ABaseIsMadeWhereNothingElseIsToBeDone) {
+  const Document policy = test::policy(), want = wanted(1, {.running = 2, .sleeping = 1});
+  Document state = test::empty_state();
+  for (std::uint32_t round = 1; round < 10; ++round) {
+    const Compiled compiled = compile({state, want, policy, kAll, round});
+    if (!compiled.needed) break;
+    if (std::ranges::any_of(compiled.plan.statements, [](const lang::Statement& line) { return line.word == Word::kBase; })) {
+      EXPECT_EQ(compiled.plan.statements.size(), 1u);
+    }
+    state = lang::verify(compiled.plan, {state, want, policy})->after();
+  }
+  EXPECT_EQ(bases(state).size(), 1u);
+}
+
+TEST_F(Based, OneAloneHasNone) { EXPECT_TRUE(bases(converge(test::empty_state(), wanted(1, {.sleeping = 1})).state).empty()); }
+
+TEST_F(Based, APinnedPoolHasNoneAndNoHostThatCannotMakeOne) {
+  Document before = first_.state;
+  std::erase_if(before.statements, [](const lang::Statement& line) { return line.word == Word::kBase; });
+  EXPECT_TRUE(bases(converge(before, wanted(2, {.running = 2, .sleeping = 1, .pinned = "yes"})).state).empty());
+  EXPECT_TRUE(bases(converge(before, wanted(1, {.running = 2, .sleeping = 1}), kAll & ~lang::bit(Word::kBase)).state).empty());
+  EXPECT_EQ(bases(converge(before, wanted(1, {.running = 2, .sleeping = 1})).state), bases(first_.state));
+}
+
+TEST_F(Based, ASnapshotOfWhichNoneCouldBeMadeIsNotTriedAgain) {
+  Document before = first_.state;
+  std::erase_if(before.statements, [](const lang::Statement& line) { return line.word == Word::kBase; });
+  const Document policy = test::policy(), want = wanted(1, {.running = 2, .sleeping = 1});
+  const auto plan = [&](const std::set<Digest>& uncopied) { return compile({before, want, policy, kAll, 1, {}, {}, {}, uncopied}).plan.statements; };
+  EXPECT_EQ(plan({}).size(), 1u);
+  EXPECT_TRUE(plan({lang::snapshot_digest(of(before, Word::kSnapshot).at(0))}).empty());
+}
+
+TEST_F(Based, ABaseOfAnotherImageGoesOnceNothingStandsOnIt) {
+  const Path second = converge(first_.state, wanted(2, {.running = 1, .sleeping = 2}));
+  ASSERT_EQ(diffs(second.state), 1);
+  const Path other = converge(second.state, wanted(3, {.running = 1, .sleeping = 2, .image = '6'}));
+  EXPECT_EQ(bases(other.state), bases(first_.state)) << "while one sleeps on it";
+  const Path awake = converge(first_.state, wanted(3, {.running = 3, .image = '6'}));
+  EXPECT_TRUE(bases(awake.state).empty());
+}
+
+TEST_F(Based, WhatRestsIsCopiedAndSleepsOnTheBaseAsAllElseDoes) {
+  const Document policy = test::policy(), want = wanted(1, {.running = 3});
+  Document state = converge(test::empty_state(), want).state;
+  Rests rests;
+  std::uint32_t round = 0;
+  for (const auto& [subject, instance] : read_fleet(state).instances) {
+    if (rests.size() == 2) break;
+    rests.emplace(subject, Rest::kAsleep);
+    for (int left = 6; left > 0; --left) {
+      const Compiled compiled = compile({state, want, policy, kAll, ++round, {}, rests});
+      if (!compiled.needed) break;
+      state = lang::verify(compiled.plan, {state, want, policy})->after();
+    }
+  }
+  EXPECT_EQ(counts(state, "acme/web").sleeping, 2u);
+  EXPECT_EQ(bases(state).size(), 1u);
+  EXPECT_EQ(diffs(state), 1);
+}
+
+TEST_F(Based, APoolThatIsPrunedLeavesNone) { EXPECT_TRUE(converge(first_.state, projection(2, test::kPrune)).state.statements.empty()); }
+
 TEST(Target, KeepsTheDataOfWhatItStopsAndStartsItAgain) {
   const Document one = projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1, .data = 64}));
   const Document none = projection(2, test::kPrune + tenant("acme", 3) + pool("acme/web", {.data = 64}));

@@ -343,6 +343,45 @@ Texts some_state(std::mt19937& random, bool may_sleep) {
   return state;
 }
 
+// ---- a pool's base
+
+const std::string kItsBase = base(snapshot(kFirst));
+
+std::string no_order(const Texts& from, const Texts& to) {
+  const auto found = diff(state_of(from), state_of(to));
+  return found ? "found" : to_string(found.error().subject) + ": " + found.error().refusal.why;
+}
+
+TEST(Diff, MakesABaseBeforeAnythingStandsOnIt) {
+  const std::string on_it = diff_on(kItsBase, kSecond, 4);
+  Texts rest = stand(kSecond, 4);
+  rest.erase(rest.begin() + 1);
+  EXPECT_EQ(difference(kNetwork + sleeping(kFirst) + warm(kSecond, 4), kNetwork + sleeping(kFirst) + Texts{kItsBase, volume(kSecond), on_it}),
+            expected(Texts{"+ " + kItsBase, "+ " + on_it} + minus(rest + Texts{jail(kSecond, "warm", "parked")})));
+}
+
+TEST(Diff, RemovesABaseAfterTheLastWakeFromIt) {
+  const std::string on_it = diff_on(kItsBase, kSecond, 4);
+  Texts woken = stand(kSecond, 4);
+  woken.push_back(jail(kSecond, "running", "parked", boots(on_it)));
+  const Texts plan = difference(kNetwork + Texts{kItsBase, volume(kSecond), on_it}, kNetwork + woken);
+  ASSERT_GE(plan.size(), 3u);
+  EXPECT_EQ(plan.back(), expected({"- " + kItsBase})[0]);
+  EXPECT_EQ(plan[plan.size() - 2], expected({"- " + on_it})[0]);
+}
+
+TEST(Diff, PutsABaseInThePlaceOfAnother) {
+  const std::string other = base(snapshot(kSecond, 4));
+  EXPECT_EQ(difference(kNetwork + sleeping(kSecond, 4) + Texts{kItsBase}, kNetwork + sleeping(kSecond, 4) + Texts{other}), expected({"- " + kItsBase, "+ " + other}));
+}
+
+TEST(Diff, HasNoOrderForABaseThatDiffsStandOnOrThatIsACopyOfNothing) {
+  const std::string on_it = diff_on(kItsBase, kSecond, 4);
+  const Texts stands = kNetwork + Texts{kItsBase, volume(kSecond), on_it};
+  EXPECT_THAT(no_order(stands, kNetwork + Texts{volume(kSecond), on_it}), testing::HasSubstr("acme/web: the difference has no order that passes: 1 snapshots of the pool stand on it"));
+  EXPECT_THAT(no_order(kNetwork, kNetwork + Texts{kItsBase}), testing::HasSubstr("acme/web: the difference has no order that passes: the pool has no full snapshot"));
+}
+
 TEST(Diff, LeadsFromAnyStateToAnyOtherInAnOrderThatV2Accepts) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -204,10 +204,12 @@ Document random_state(const World& world, States states, Random& random) {
   for (const Subject& pool : pools_of(world, random)) {
     if (chance(90, random)) maker.add(Word::kBridge, tenant_subject(pool.tenant));
     if (chance(80, random)) maker.add(Word::kRule, tenant_subject(pool.tenant));
+    if (chance(25, random)) maker.add(Word::kBase, pool);
     for (std::uint64_t n = below(3, random); n > 0; --n) {
       const Subject subject = instance_subject(pool.tenant, pool.pool, InstanceId{static_cast<std::uint32_t>(0x10 + below(12, random))});
       if (std::ranges::none_of(now, [&](const Statement& s) { return s.subject == subject; })) maker.add_instance(subject);
     }
+    if (chance(15, random)) maker.add(Word::kBase, pool);
   }
   std::ranges::sort(now, canonical_less);
   return state;

@@ -30,7 +30,7 @@ const Statement* pool_line(const World& world, const Subject& subject) {
 // The line of `word` that an instance of that pool would have; other values where the pool is not in the projection.
 Statement right_line(const World& world, const reference::Statements& now, Word word, const Subject& subject, Random& random) {
   const Statement* tenant = tenant_line(world, subject);
-  const Statement* pool = subject.kind == SubjectKind::kInstance ? pool_line(world, subject) : nullptr;
+  const Statement* pool = subject.kind >= SubjectKind::kPool ? pool_line(world, subject) : nullptr;
   const auto of_pool = [&](std::string_view field, std::uint64_t otherwise) { return pool != nullptr ? pool->number(field) : otherwise; };
   Statement s = line(word, subject);
   switch (word) {
@@ -67,15 +67,27 @@ Statement right_line(const World& world, const reference::Statements& now, Word 
       if (snapshot != nullptr) s.digests[1] = snapshot_digest(*snapshot);
       return s;
     }
+    case Word::kBase: {
+      s.numbers = {1, 1, of_pool("mem", 128), 1};
+      s.key_tenant = subject.tenant;
+      s.digests = {small_digest(random), pool != nullptr ? pool_view(*pool).image : small_digest(random)};
+      for (const Statement& other : now) {
+        if (other.word == Word::kSnapshot && reference::same_pool(other, subject) && other.number("kind") == kFull && other.number("key") == 1) s.digests[0] = snapshot_digest(other);
+      }
+      return s;
+    }
     default: break;
   }
   const Statement* tap = reference::find(now, Word::kTap, subject);  // a snapshot
   s.numbers = {kFull, 0, chance(85, random), of_pool("compression", 0), tap != nullptr ? tap->number("slot") : 3 + below(5, random), 1 + below(4, random)};
   if (s.numbers[2] != 0) s.key_tenant = subject.tenant;
-  if (chance(20, random)) {
+  const Statement* base = reference::find(now, Word::kBase, pool_subject(subject.tenant, subject.pool));
+  if (base != nullptr && chance(60, random)) {
     s.numbers[0] = kDiff;
     s.numbers[1] = 1;
-    s.digests[0] = small_digest(random);
+    s.numbers[2] = base->number("key");
+    s.key_tenant = base->key_tenant;
+    s.digests[0] = snapshot_digest(*base);
   }
   return s;
 }

@@ -19,7 +19,7 @@ void mutate_statement(Statement& s, Random& random) {
       return;
     case 1: s.subject.tenant = name(chance(50, random) ? "acme" : "beta"); return;
     case 2:
-      if (s.subject.kind == SubjectKind::kInstance) s.subject.pool = name(chance(50, random) ? "w" : "web");
+      if (s.subject.kind >= SubjectKind::kPool) s.subject.pool = name(chance(50, random) ? "w" : "web");
       return;
     case 3:
       if (s.subject.kind == SubjectKind::kInstance) s.subject.instance.value = static_cast<std::uint32_t>(0x10 + below(12, random));

@@ -100,7 +100,7 @@ TEST(Manual, ShowsActionsThatVerifyAndApplyOneAfterTheOther) {
     EXPECT_EQ(*after, verified->after()) << action.name;
     state = *after;
   }
-  EXPECT_EQ(state.statements.size(), 3u) << "bridge, rule and volume are left";
+  EXPECT_EQ(state.statements.size(), 4u) << "bridge, rule, base and volume are left";
 }
 
 }  // namespace

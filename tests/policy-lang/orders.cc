@@ -32,6 +32,12 @@ Lines lines_of(const Document& state, const Subject& subject) {
   return lines;
 }
 
+const Statement* base_meanwhile(const Document& from, const Document& to, const Subject& subject) {
+  const Subject pool = pool_subject(subject.tenant, subject.pool);
+  const Statement* base = find_line(to, pool, Word::kBase);
+  return base != nullptr ? base : find_line(from, pool, Word::kBase);
+}
+
 Statement with_jail(Statement line, Sign sign, std::uint64_t state, std::uint64_t guest) {
   line.sign = sign;
   if (line.word != Word::kJail) return line;
@@ -42,7 +48,7 @@ Statement with_jail(Statement line, Sign sign, std::uint64_t state, std::uint64_
 
 class Search {
  public:
-  Search(const Document& from, const Document& to, const Subject& subject) : subject_(subject), from_(lines_of(from, subject)), to_(lines_of(to, subject)) {
+  Search(const Document& from, const Document& to, const Subject& subject) : subject_(subject), from_(lines_of(from, subject)), to_(lines_of(to, subject)), base_(base_meanwhile(from, to, subject)) {
     Moment first;
     for (std::size_t i = 0; i < kPrimitives; ++i) first.places[i] = from_.at[i] != nullptr ? Place::kAsBefore : Place::kNowhere;
     if (const Statement* jail = from_.find(Word::kJail)) first.jail_state = jail->number("state"), first.jail_guest = jail->number("guest");
@@ -136,12 +142,16 @@ class Search {
       tenant.counts[i] = 1;
       if (there->word == Word::kVolume) instance.volume_key = there->number("key");
     }
-    const Site site{.tenant = &tenant, .instance = said.subject.kind == SubjectKind::kTenant ? nullptr : &instance};
+    Pool pool{.name = subject_.pool};
+    pool.lines.at[primitive_index(Word::kBase)] = base_;
+    const bool own = said.subject.kind == SubjectKind::kTenant;
+    const Site site{.tenant = &tenant, .pool = own ? nullptr : &pool, .instance = own ? nullptr : &instance};
     if (verify_order({said, site})) reach(after);
   }
 
   const Subject subject_;
   const Lines from_, to_;
+  const Statement* const base_;
   Statement rekeyed_;  // the volume that was there, with the key that is wanted; another word where there is no such thing
   std::vector<Moment> open_;
   std::unordered_set<std::uint64_t> seen_;

@@ -9,7 +9,7 @@
 namespace mvm::lang::test {
 
 // Whether V2 accepts any plan from what `from` has of the subject to what `to` has of it. An instance's tenant takes part with
-// its bridge and rule, its other instances do not.
+// its bridge and rule, its other instances do not; its pool's base is there as diff() has it meanwhile: `to`'s, or `from`'s where `to` has none.
 [[nodiscard]] bool an_order_exists(const Document& from, const Document& to, const Subject& subject);
 
 // The first statement that V2 refuses and why, or "".

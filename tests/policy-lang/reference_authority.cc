@@ -82,7 +82,7 @@ constexpr Clause kNodePolicy[] = {
 
 bool tenant_and_pool_are_named(const Moment& m) {
   if (m.said->sign == Sign::kRemove) return true;
-  return wanted_tenant(m) != nullptr && (!of_instance(*m.said) || wanted_pool(m) != nullptr);
+  return wanted_tenant(m) != nullptr && ((m.said->word != Word::kBase && !of_instance(*m.said)) || wanted_pool(m) != nullptr);
 }
 
 bool bridge_is_the_tenants(const Moment& m) {
@@ -200,6 +200,11 @@ bool snapshot_is_as_the_pool_says(const Moment& m) {
   const PoolView pool = pool_view(*wanted_pool(m));
   return m.said->number("compression") == pool.compression && !pool.pinned;
 }
+bool base_is_as_the_pool_says(const Moment& m) {
+  if (!makes(m, Word::kBase)) return true;
+  const PoolView pool = pool_view(*wanted_pool(m));
+  return m.said->digests[1] == pool.image && m.said->number("mem") == pool.mem;
+}
 bool pinned_is_not_paused(const Moment& m) {
   return !moves(m, Word::kJail, kRunning, kWarm) || wanted_pool(m)->number("pinned") == kNo;
 }
@@ -224,7 +229,7 @@ bool data_is_destroyed_by_prune_only(const Moment& m) {
 }
 
 constexpr Clause kAuthority[] = {
-    {Rule::kAuthority, "Any `+` and any `~`: the subject's tenant is in the projection; for an instance, its pool is too.", tenant_and_pool_are_named},
+    {Rule::kAuthority, "Any `+` and any `~`: the subject's tenant is in the projection; for a base or an instance, its pool is too.", tenant_and_pool_are_named},
     {Rule::kAuthority, "`+ bridge`: net and subnet are the tenant's.", bridge_is_the_tenants},
     {Rule::kAuthority, "`+ rule`: equal to the projection's rule of that tenant; where it has none, egress=none pps=0 mbps=0 cps=0 only.", rule_is_the_projections},
     {Rule::kAuthority, "`+` of anything of an instance that had no line before: the pool's instances are then at most the tenant's quota of instances", new_instance_is_within_the_quota},
@@ -241,6 +246,7 @@ constexpr Clause kAuthority[] = {
     {Rule::kAuthority, "likewise `warm` quota of the tenant where it adds one warm", warm_is_within_the_tenants},
     {Rule::kAuthority, "the tenant's vcpus and mem (running and warm) within its quota, where the statement is `+`.", size_is_within_the_tenants},
     {Rule::kAuthority, "`+ snapshot`: compression is the pool's; the pool is not pinned.", snapshot_is_as_the_pool_says},
+    {Rule::kAuthority, "`+ base`: image and mem are the pool's.", base_is_as_the_pool_says},
     {Rule::kAuthority, "Pool is pinned: no `~ jail running>warm`.", pinned_is_not_paused},
     {Rule::kAuthority, "Pool is critical: no `~ jail running>warm`, no `~ guest awake>parked`, and, while it is in the projection with running > 0, no `-` of any of its instances' things but a `- snapshot` where the instance has a jail", critical_is_not_touched},
     {Rule::kAuthority, "are allowed only where the pool is not in the projection and `prune` says so", data_is_destroyed_by_prune_only},

@@ -130,6 +130,41 @@ bool snapshot_is_of_a_warm_jail(const Moment& m) {
   return jail != nullptr && jail->number("state") == kWarm && tap != nullptr && tap->number("slot") == m.said->number("slot");
 }
 
+// The pool's base, where `diff` names it; else null.
+const Statement* base_of(const Moment& m, const Statement& diff) {
+  const Statement* base = find(m.before, Word::kBase, pool_subject(diff.subject.tenant, diff.subject.pool));
+  return base != nullptr && snapshot_digest(*base) == snapshot_view(diff).base ? base : nullptr;
+}
+
+bool resumed_diff_has_its_base(const Moment& m) {
+  if (!makes_jail(m, kBootSnapshot)) return true;
+  const Statement* snapshot = of_it(m, Word::kSnapshot);
+  return snapshot->number("kind") == kFull || base_of(m, *snapshot) != nullptr;
+}
+
+bool diff_is_like_the_pools_base(const Moment& m) {
+  if (!makes(m, Word::kSnapshot) || m.said->number("kind") == kFull) return true;
+  const Statement* base = base_of(m, *m.said);
+  const Statement* jail = of_it(m, Word::kJail);
+  return base != nullptr && base->digests[1] == jail->digests[0] && base->number("mem") == jail->number("mem") &&
+         base->number("key") == m.said->number("key") && base->key_tenant == m.said->key_tenant;
+}
+
+bool is_snapshot_of_the_pool(const Moment& m, const Statement& s) { return s.word == Word::kSnapshot && same_pool(s, m.said->subject); }
+
+bool base_is_of_a_full_snapshot(const Moment& m) {
+  if (!makes(m, Word::kBase)) return true;
+  return std::ranges::any_of(m.before, [&](const Statement& s) {
+    return is_snapshot_of_the_pool(m, s) && s.number("kind") == kFull && snapshot_digest(s) == m.said->digests[0] && s.number("key") == m.said->number("key") &&
+           s.key_tenant == m.said->key_tenant;
+  });
+}
+
+bool nothing_stands_on_the_removed_base(const Moment& m) {
+  if (!removes(m, Word::kBase)) return true;
+  return std::ranges::none_of(m.before, [&](const Statement& s) { return is_snapshot_of_the_pool(m, s) && s.number("kind") == kDiff; });
+}
+
 bool only_a_diff_has_a_base(const Moment& m) {
   return !makes(m, Word::kSnapshot) || (m.said->number("kind") == kDiff) == (m.said->number("base") != 0);
 }
@@ -172,11 +207,15 @@ constexpr Clause kOrder[] = {
     {Rule::kOrder, "the instance has a snapshot and D is its digest (SHA-256 of its line as in a state, without LF).", boots_from_its_own_snapshot},
     {Rule::kOrder, "guest=parked.", resumed_guest_is_parked},
     {Rule::kOrder, "The tap's slot is the snapshot's.", resumes_on_its_slot},
+    {Rule::kOrder, "A diff's base is the pool's.", resumed_diff_has_its_base},
     {Rule::kOrder, "`+ luksOpen`: the volume's key is not none and is the one named.", opens_with_the_volumes_key},
     {Rule::kOrder, "`+ snapshot`: the instance has a jail, it is warm, slot is its tap's.", snapshot_is_of_a_warm_jail},
-    {Rule::kOrder, "kind=full has base=none, kind=diff a base.", only_a_diff_has_a_base},
+    {Rule::kOrder, "kind=full has base=none, kind=diff a base", only_a_diff_has_a_base},
+    {Rule::kOrder, "the digest of the pool's base (SHA-256 of its line as in a state, without LF), whose image and mem are the jail's, and whose key is the snapshot's.", diff_is_like_the_pools_base},
     {Rule::kOrder, "Its digest is not the one that the jail was booted from", snapshot_is_a_new_one},
     {Rule::kOrder, "`- snapshot`: if the instance has a jail, the jail was booted from this snapshot (it is consumed), or the jail is warm and was not", removed_snapshot_is_consumed_or_given_up},
+    {Rule::kOrder, "`+ base`: an instance of the pool has a snapshot of kind=full with that digest and that key.", base_is_of_a_full_snapshot},
+    {Rule::kOrder, "`- base`: no instance of the pool has a snapshot of kind=diff.", nothing_stands_on_the_removed_base},
     {Rule::kOrder, "`- jail`: if it was booted from a snapshot, that snapshot no longer exists", ended_jail_has_consumed_its_snapshot},
     {Rule::kOrder, "`~ jail warm>running`: the instance has no snapshot", resumed_jail_leaves_no_snapshot},
 };

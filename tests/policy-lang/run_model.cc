@@ -60,6 +60,7 @@ std::string RunModel::make(const Statement& statement) {
     case Word::kSecrets:
     case Word::kConfig: failed = has_cgroup ? "" : "ENOENT: no cgroup"; break;
     case Word::kJail: failed = make_jail(statement); break;
+    case Word::kBase: failed = statement.sign == Sign::kNone || has_snapshot(statement) ? "" : "ENOENT: no such snapshot"; break;
     default: break;
   }
   if (!failed.empty()) return failed;
@@ -81,7 +82,19 @@ std::string RunModel::make_jail(const Statement& jail) const {
   if (volume != nullptr && volume_view(*volume).key_version != 0 && find(Word::kLuksOpen, jail.subject) == nullptr) return "the volume is locked";
   if (jail_view(jail).boot == kBootCold) return "";
   const Statement* snapshot = find(Word::kSnapshot, jail.subject);
-  return snapshot != nullptr && snapshot_digest(*snapshot) == jail_view(jail).boot_digest ? "" : "ENOENT: no such snapshot";
+  if (snapshot == nullptr || snapshot_digest(*snapshot) != jail_view(jail).boot_digest) return "ENOENT: no such snapshot";
+  if (!is_diff(*snapshot)) return "";
+  const Statement* base = find(Word::kBase, pool_subject(jail.subject.tenant, jail.subject.pool));
+  return base != nullptr && snapshot_digest(*base) == snapshot_view(*snapshot).base ? "" : "ENOENT: no such base";
+}
+
+// Whether the pool has the full snapshot that the base is to be a copy of.
+bool RunModel::has_snapshot(const Statement& base) const {
+  return std::ranges::any_of(things_, [&](const auto& thing) {
+    const Statement& line = thing.second;
+    return line.word == Word::kSnapshot && !is_diff(line) && line.subject.tenant == base.subject.tenant && line.subject.pool == base.subject.pool &&
+           snapshot_digest(line) == base_view(base).snapshot;
+  });
 }
 
 // Why it cannot go yet, or "".
@@ -90,6 +103,12 @@ std::string RunModel::in_use(const Statement& statement) const {
   if (statement.word == Word::kBridge) {
     for (const auto& [thing, line] : things_) {
       if (line.subject.tenant == subject.tenant && (line.word == Word::kTap || line.word == Word::kRule)) return "EBUSY: taps or rules on the bridge";
+    }
+    return "";
+  }
+  if (statement.word == Word::kBase) {
+    for (const auto& [thing, line] : things_) {
+      if (is_diff(line) && line.subject.tenant == subject.tenant && line.subject.pool == subject.pool) return "EBUSY: a diff stands on it";
     }
     return "";
   }

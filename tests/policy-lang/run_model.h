@@ -26,6 +26,7 @@ class RunModel {
   [[nodiscard]] std::string make(const Statement& statement);
   [[nodiscard]] std::string make_tap(const Statement& tap);
   [[nodiscard]] std::string make_jail(const Statement& jail) const;
+  [[nodiscard]] bool has_snapshot(const Statement& base) const;
   [[nodiscard]] std::string remove(const Statement& statement);
   [[nodiscard]] std::string move(const Statement& statement);
   [[nodiscard]] std::string in_use(const Statement& statement) const;

@@ -135,6 +135,17 @@ TEST(Table, GivesTheViewsOfJailAndSnapshotTypesThatHoldTheirFields) {
   EXPECT_EQ(snapshot.seq, at(Word::kSnapshot, "seq"));
 }
 
+TEST(Table, GivesTheViewOfABaseTypesThatHoldItsFields) {
+  Statement line = at_bound(Word::kBase, Sign::kNone, Bound::kMax);
+  line.digests[1].bytes[0] = 1;
+  const auto base = base_view(line);
+  EXPECT_EQ(base.snapshot, line.digests[0]);
+  EXPECT_EQ(base.image, line.digests[1]);
+  EXPECT_EQ(base.mem_mib, row(Word::kBase).fields[field_index(Word::kBase, "mem")].max);
+  EXPECT_EQ(base.key_version, row(Word::kBase).fields[field_index(Word::kBase, "key")].max);
+  EXPECT_EQ(base.key_tenant.size(), kMaxName);
+}
+
 TEST(Table, GivesTheViewsOfAProjectionTypesThatHoldTheirFields) {
   const auto max = [](Word word) { return at_bound(word, Sign::kNone, Bound::kMax); };
   const auto at = [&](Word word, std::string_view field) { return row(word).fields[field_index(word, field)].max; };

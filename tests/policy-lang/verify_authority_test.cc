@@ -316,5 +316,21 @@ TEST_F(Verify, AnAgentMayStopWithoutAuthority) {
   EXPECT_EQ(verdict(minus(kNetwork + rest + Texts{jail(kFirst)})), "accepted");
 }
 
+TEST_F(Verify, ABaseIsOfThePoolsImageAndSize) {
+  state = kNetwork + sleeping(kFirst);
+  const std::string of_it = "+ " + base(snapshot(kFirst));
+  EXPECT_EQ(verdict({of_it}), "accepted");
+  EXPECT_THAT(verdict({with(of_it, "image=d1", "image=d2")}), refused("V5", 6, "image is not the projection's"));
+  EXPECT_THAT(verdict({with(of_it, "mem=1024", "mem=1023")}), refused("V5", 6, "mem=1023 is not the projection's"));
+}
+
+TEST_F(Verify, ABaseIsOfAPoolThatIsNamedAndGoesWithoutAuthority) {
+  state = kNetwork + sleeping(kFirst);
+  World::drop(projection, "pool acme/web");
+  EXPECT_THAT(verdict({"+ " + base(snapshot(kFirst))}), refused("V5", 6, "the projection does not name the pool"));
+  state.push_back(base(snapshot(kFirst)));
+  EXPECT_EQ(verdict({"- " + base(snapshot(kFirst))}), "accepted");
+}
+
 }  // namespace
 }  // namespace mvm::lang::build

@@ -249,7 +249,6 @@ TEST_F(Verify, AFullSnapshotHasNoBaseAndADiffHasOne) {
   state = kNetwork + warm(kFirst);
   EXPECT_THAT(verdict({"+ " + with(snapshot(kFirst), "base=none", "base=d5")}), refused("V2", 6, "stands on nothing"));
   EXPECT_THAT(verdict({"+ " + with(snapshot(kFirst), "full", "diff")}), refused("V2", 6, "says what it stands on"));
-  EXPECT_EQ(verdict({"+ " + with(snapshot(kFirst), "full base=none", "diff base=d5")}), "accepted");
 }
 
 TEST_F(Verify, ASnapshotIsNeverWrittenLikeTheOneItsJailWasBootedFrom) {
@@ -278,6 +277,86 @@ TEST_F(Verify, RefusesToRunOnPastASnapshot) {
 TEST_F(Verify, ARunningJailMayBePausedBesideTheSnapshotItWasBootedFrom) {
   state = kNetwork + stand(kFirst) + Texts{jail(kFirst, "running", "parked", boots(snapshot(kFirst))), snapshot(kFirst)};
   EXPECT_EQ(verdict({"~ jail " + kFirst + " running>warm"}), "accepted");
+}
+
+// ---- a pool's base
+
+const std::string kCopied = snapshot(kFirst, 3), kItsBase = base(kCopied);
+
+TEST_F(Verify, AcceptsABaseAndADiffThatStandsOnIt) {
+  state = kNetwork + sleeping(kFirst) + warm(kSecond, 4);
+  EXPECT_EQ(verdict({"+ " + kItsBase, "+ " + diff_on(kItsBase, kSecond, 4)}), "accepted");
+}
+
+TEST_F(Verify, ABaseStandsWhenWhatItIsACopyOfHasGone) {
+  state = kNetwork + warm(kFirst) + Texts{kItsBase};
+  EXPECT_EQ(verdict({"+ " + diff_on(kItsBase, kFirst)}), "accepted");
+}
+
+TEST_F(Verify, APoolHasOneBase) {
+  state = kNetwork + sleeping(kFirst) + sleeping(kSecond, 4) + Texts{kItsBase};
+  EXPECT_THAT(verdict({"+ " + base(snapshot(kSecond, 4))}), refused("V2", 6, "it exists: base acme/web"));
+}
+
+TEST_F(Verify, ABaseIsOfAFullSnapshotOfItsPoolAlone) {
+  state = kNetwork + warm(kFirst);
+  EXPECT_THAT(verdict({"+ " + kItsBase}), refused("V2", 6, "no full snapshot with that digest"));
+  const std::string of_beta = "snapshot " + kOfBeta + " kind=full base=none key=beta/1 compression=none slot=3 seq=1";
+  state = kNetwork + Texts{of_beta};
+  EXPECT_THAT(verdict({"+ " + base(of_beta)}), refused("V2", 6, "no full snapshot with that digest"));
+  const std::string diff = diff_on(kItsBase, kSecond, 4);
+  state = kNetwork + Texts{volume(kSecond), diff};
+  EXPECT_THAT(verdict({"+ " + base(diff)}), refused("V2", 6, "no full snapshot with that digest"));
+}
+
+TEST_F(Verify, ABaseHasTheKeyOfWhatItIsACopyOf) {
+  state = kNetwork + sleeping(kFirst);
+  EXPECT_THAT(verdict({"+ " + base(kCopied, "acme/2")}), refused("V2", 6, "the snapshot has another key"));
+}
+
+TEST_F(Verify, ABaseThatDiffsStandOnStays) {
+  state = kNetwork + Texts{kItsBase, volume(kSecond), diff_on(kItsBase, kSecond, 4)};
+  EXPECT_THAT(verdict({"- " + kItsBase}), refused("V2", 6, "1 snapshots of the pool stand on it"));
+  state = kNetwork + Texts{kItsBase} + sleeping(kSecond, 4);
+  EXPECT_EQ(verdict({"- " + kItsBase}), "accepted");
+}
+
+TEST_F(Verify, ABaseMayGoOnceTheLastDiffHas) {
+  const std::string diff = diff_on(kItsBase, kFirst);
+  state = kNetwork + warm(kFirst) + Texts{kItsBase, diff};
+  EXPECT_EQ(verdict({"- " + diff, "- " + kItsBase}), "accepted");
+}
+
+TEST_F(Verify, ADiffStandsOnItsPoolsBase) {
+  state = kNetwork + warm(kSecond, 4);
+  EXPECT_THAT(verdict({"+ " + diff_on(kItsBase, kSecond, 4)}), refused("V2", 6, "its base is not the pool's"));
+  state = kNetwork + warm(kSecond, 4) + Texts{base(snapshot(kThird))};
+  EXPECT_THAT(verdict({"+ " + diff_on(kItsBase, kSecond, 4)}), refused("V2", 6, "its base is not the pool's"));
+}
+
+TEST_F(Verify, ADiffStandsOnABaseThatIsLikeItsJail) {
+  for (const auto& [from, to] : {std::pair("image=d1", "image=d2"), std::pair("mem=1024", "mem=1023")}) {
+    const std::string other = with(kItsBase, from, to);
+    state = kNetwork + warm(kSecond, 4) + Texts{other};
+    EXPECT_THAT(verdict({"+ " + diff_on(other, kSecond, 4)}), refused("V2", 6, "another image or size of memory"));
+  }
+}
+
+TEST_F(Verify, ADiffHasTheKeyOfItsBase) {
+  const std::string other = base(kCopied, "acme/2");
+  state = kNetwork + warm(kSecond, 4) + Texts{other};
+  EXPECT_THAT(verdict({"+ " + diff_on(other, kSecond, 4)}), refused("V2", 6, "the pool's base has another key"));
+}
+
+TEST_F(Verify, ADiffWakesWhereItsBaseIs) {
+  const std::string diff = diff_on(kItsBase, kFirst);
+  const std::string woken = "+ " + jail(kFirst, "running", "parked", boots(diff));
+  state = kNetwork + stand(kFirst) + Texts{diff, kItsBase};
+  EXPECT_EQ(verdict({woken, "- " + diff}), "accepted");
+  state = kNetwork + stand(kFirst) + Texts{diff};
+  EXPECT_THAT(verdict({woken}), refused("V2", 6, "a base that the pool does not have"));
+  state = kNetwork + stand(kFirst) + Texts{diff, base(snapshot(kThird))};
+  EXPECT_THAT(verdict({woken}), refused("V2", 6, "a base that the pool does not have"));
 }
 
 }  // namespace

@@ -44,6 +44,13 @@ inline std::string volume(const std::string& instance) { return stand(instance).
 inline std::string snapshot(const std::string& instance, int slot = 3, int seq = 1) {
   return "snapshot " + instance + " kind=full base=none key=acme/1 compression=zstd slot=" + std::to_string(slot) + " seq=" + std::to_string(seq);
 }
+// The base of acme/web that is a copy of that snapshot, and a diff on a base.
+inline std::string base(const std::string& snapshot_line, const std::string& key = "acme/1") {
+  return "base acme/web snapshot=" + to_string(snapshot_digest(line(snapshot_line))) + " image=d1 mem=1024 key=" + key;
+}
+inline std::string diff_on(const std::string& base_line, const std::string& instance, int slot = 3, int seq = 1) {
+  return "snapshot " + instance + " kind=diff base=" + to_string(snapshot_digest(line(base_line))) + " key=acme/1 compression=zstd slot=" + std::to_string(slot) + " seq=" + std::to_string(seq);
+}
 inline std::string boots(const std::string& snapshot_line) { return "snapshot:" + to_string(snapshot_digest(line(snapshot_line))); }
 inline Texts sleeping(const std::string& instance, int slot = 3, int seq = 1) { return {volume(instance), snapshot(instance, slot, seq)}; }
 

@@ -70,6 +70,7 @@ class SnapshotHost {
     return stat((memory_ + "/" + memory_name(instance(id)) + "/memory").c_str(), &info) == 0 && info.st_blocks == 0;
   }
   [[nodiscard]] Result<snapshot::HandOver> handed_over() const { return snapshot::receive_hand_over(link_.get()); }
+  [[nodiscard]] std::string memory_of(std::uint32_t id) const { return memory_ + "/" + memory_name(instance(id)); }
   [[nodiscard]] std::string pool() const { return state_ + "/snapshots/acme/workers"; }
 
  private:
@@ -104,7 +105,7 @@ wire::Task wake(Op op, std::uint32_t id, const Digest& file) {
   made.statement.subject = instance(id);
   made.statement.numbers = {1, 1, kMib, lang::kBootSnapshot, lang::kRunning, lang::kParked};
   made.statement.digests[1] = lang::snapshot_digest(line(id));
-  made.asleep = {{}, {}, file, 0, 1};
+  made.asleep = {{}, {}, file, {}, 0, 1};
   return made;
 }
 
@@ -139,6 +140,71 @@ bool lives(const SnapshotHost& host, const sandbox::Worker& worker) {
          !fs::exists(host.pool());
 }
 
+// A base is made of the first, the second sleeps on it and is handed over with it; nothing else is taken for the base, and it goes.
+lang::Statement base_line() {
+  lang::Statement base;
+  base.word = lang::Word::kBase;
+  base.subject = pool_subject(instance(1).tenant, instance(1).pool);
+  base.key_tenant = *Name::from("acme");
+  base.numbers = {1, 1, kMib, 1};
+  base.digests[0] = lang::snapshot_digest(line(1));
+  return base;
+}
+wire::Task base_task(Op op, const Digest& copied) {
+  wire::Task made = task(op, 1);
+  made.statement = base_line();
+  made.statement.sign = op == Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kAdd;
+  made.asleep = {{}, {}, copied, {}, 0, 0, 1};
+  return made;
+}
+wire::Task on_base(wire::Task made, const Digest& base) {
+  made.asleep.base = base;
+  if (made.statement.word == lang::Word::kJail) {
+    lang::Statement diff = line(2);
+    diff.numbers[0] = lang::kDiff, diff.numbers[1] = 1;
+    diff.digests[0] = lang::snapshot_digest(base_line());
+    made.statement.digests[1] = lang::snapshot_digest(diff);
+    return made;
+  }
+  made.statement.numbers[0] = lang::kDiff, made.statement.numbers[1] = 1;
+  made.statement.digests[0] = lang::snapshot_digest(base_line());
+  return made;
+}
+
+bool lives_on_a_base(const SnapshotHost& host, const sandbox::Worker& worker) {
+  host.dump(1);
+  const auto full = test::asked(worker, task(Op::kMake, 1));
+  if (!full || !full->ok) return false;
+  wire::Task of_other = base_task(Op::kMake, *full->digest);
+  of_other.statement.digests[0] = lang::snapshot_digest(line(7));
+  if (done(worker, of_other) || done(worker, base_task(Op::kMake, sha256("an older file")))) return false;
+  wire::Task of_other_size = base_task(Op::kMake, *full->digest);
+  of_other_size.statement.numbers[2] = kMib + 1;
+  if (done(worker, of_other_size)) return false;
+  wire::Task of_other_image = base_task(Op::kMake, *full->digest);
+  of_other_image.statement.digests[1] = sha256("another image");
+  if (done(worker, of_other_image) || fs::exists(host.pool() + "/base.new")) return false;
+  const auto base = test::asked(worker, base_task(Op::kMake, *full->digest));
+  if (!base || !base->ok || !base->digest) return false;
+  host.dump(1);  // again, as the second's, but for a block
+  fs::remove_all(host.memory_of(2));
+  fs::rename(host.memory_of(1), host.memory_of(2));
+  if (done(worker, on_base(task(Op::kMake, 2), sha256("an older base")))) return false;
+  wire::Task of_other_line = on_base(task(Op::kMake, 2), *base->digest);
+  of_other_line.statement.digests[0] = sha256("another base's line");
+  if (done(worker, of_other_line)) return false;
+  const auto diff = test::asked(worker, on_base(task(Op::kMake, 2), *base->digest));
+  if (!diff || !diff->ok || fs::file_size(host.pool() + "/i-00000002.snap") > 1 << 16) return false;
+  if (done(worker, on_base(wake(Op::kHandOver, 2, *diff->digest), sha256("an older base")))) return false;
+  if (!done(worker, on_base(wake(Op::kHandOver, 2, *diff->digest), *base->digest))) return false;
+  const auto handed = host.handed_over();
+  if (!handed || !handed->base.valid()) return false;
+  const auto found = test::asked(worker, task(Op::kInventory, 0));
+  const auto is_base = [](const wire::Item& item) { return item.word == lang::Word::kBase && item.alive; };
+  if (!found || found->items.size() != 3 || std::ranges::count_if(found->items, is_base) != 1) return false;
+  return done(worker, task(Op::kUnmake, 1)) && done(worker, task(Op::kUnmake, 2)) && done(worker, base_task(Op::kUnmake, {})) && !fs::exists(host.pool());
+}
+
 bool says_why_it_ends(const SnapshotHost& host, const std::vector<seccomp::Line>& lines) {
   auto worker = host.start(lines);
   return send(worker.channel.get(), "no task", 7, MSG_NOSIGNAL) == 7 && test::ended(worker) == EX_SOFTWARE;
@@ -147,7 +213,7 @@ bool says_why_it_ends(const SnapshotHost& host, const std::vector<seccomp::Line>
 bool all_of_snapshot(const std::vector<seccomp::Line>& lines) {
   const SnapshotHost host;
   auto worker = host.start(lines);
-  const bool ok = lives(host, worker);
+  const bool ok = lives(host, worker) && lives_on_a_base(host, worker);
   worker.channel.reset();
   return test::ended(worker) == EX_OK && ok && says_why_it_ends(host, lines);
 }

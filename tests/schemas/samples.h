@@ -50,6 +50,7 @@ inline std::vector<lang::Statement> one_of_each(lang::Sign sign) {
       make(sign, kTap, instance(), {5}),
       make(sign, kJail, instance(), {1, 2, 1024, lang::kBootSnapshot, lang::kRunning, lang::kParked}, {digest_of(1), digest_of(2)}),
       make(sign, kSnapshot, instance(), {lang::kDiff, 1, 1, 1, 5, 9}, {digest_of(3)}, "acme"),
+      make(sign, kBase, pool_subject(instance().tenant, instance().pool), {1, 1, 1024, 1}, {digest_of(4), digest_of(1)}, "acme"),
   };
 }
 

@@ -97,6 +97,30 @@ TEST(Header, OfADiffHasABaseAndOfAFullOneHasNone) {
   EXPECT_EQ(refused(header), Errc::kMalformed);
 }
 
+TEST(Header, OfABaseIsAPoolsAndHasNothingThatCouldBeResumed) {
+  const Header good = test::base_header(header_for(1 << 20, 65'536, 5000));
+  const auto decoded = decode_header(encode(good));
+  ASSERT_TRUE(decoded) << decoded.error().message();
+  EXPECT_EQ(*decoded, good);
+  const auto with = [&](const auto& change) {
+    Header header = good;
+    change(header);
+    return refused(header);
+  };
+  EXPECT_EQ(with([](Header& header) { header.state = 1; }), Errc::kLimit);
+  EXPECT_EQ(with([](Header& header) { header.seq = 1; }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.drives = 1; }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.first = 1; }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.base = sha256("base"); }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.instance.instance = InstanceId{1}; }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.fits.vmm = sha256("vmm"); }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.fits.kernel = sha256("kernel"); }), Errc::kMalformed);
+  EXPECT_EQ(with([](Header& header) { header.fits.cpu = sha256("cpu"); }), Errc::kMalformed);
+  Header of_instance = good;
+  of_instance.instance = header_for(1 << 20, 65'536, 1).instance;
+  EXPECT_FALSE(check(of_instance));
+}
+
 TEST(Header, IsNotReadShortOrLongOrOfAnotherVersion) {
   const auto bytes = encode(header_for(1 << 20, 65'536, 5000));
   EXPECT_FALSE(decode_header(std::span(bytes).first(bytes.size() - 1)));

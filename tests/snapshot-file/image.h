@@ -96,6 +96,41 @@ inline Result<sf::Reader> open_file(const Bytes& bytes, sf::Key tenant_key = kTe
   return sf::Reader::open(std::move(file), sf::key_of(*key));
 }
 
+// A base's, of which `full` is the header of the snapshot whose memory it is.
+inline sf::Header base_header(const sf::Header& full) {
+  sf::Header header;
+  header.instance = pool_subject(full.instance.tenant, full.instance.pool);
+  header.kind = sf::Kind::kBase;
+  header.key_version = full.key_version;
+  header.line = digest_of("a base's line");
+  header.fits.image = full.fits.image;
+  header.memory = full.memory;
+  header.chunk = full.chunk;
+  return header;
+}
+
+// A full snapshot's memory, sealed again.
+inline Written write_base(const Bytes& full) {
+  auto reader = open_file(full);
+  EXPECT_TRUE(reader) << reader.error().message();
+  const Fd out(memfd_create("out", MFD_CLOEXEC));
+  auto sealed = sf::seal(base_header(reader->header()), {.copied = &*reader}, kTenantKey, arena(), out.get());
+  EXPECT_TRUE(sealed) << sealed.error().message();
+  return {bytes_of(out.get()), sealed ? *sealed : sf::Sealed{}};
+}
+
+// `header` of a full one, as a diff on that base.
+inline Result<Written> try_diff(sf::Header header, const Bytes& base, const Bytes& memory, const Bytes& state) {
+  auto under = open_file(base);
+  EXPECT_TRUE(under) << under.error().message();
+  header.kind = sf::Kind::kDiff;
+  header.base = under->digest();
+  const Fd memory_file = file_of(memory), state_file = file_of(state), out(memfd_create("out", MFD_CLOEXEC));
+  auto sealed = sf::seal(header, {.memory = memory_file.get(), .state = state_file.get(), .base = &*under}, kTenantKey, arena(), out.get());
+  if (!sealed) return forward(sealed.error());
+  return Written{bytes_of(out.get()), *sealed};
+}
+
 // All of memory, page by page as the reader gives it; `base`: what pages of a diff that are not its own hold.
 inline Result<Bytes> memory_of(sf::Reader& reader, Bytes base = {}) {
   const sf::Header& header = reader.header();

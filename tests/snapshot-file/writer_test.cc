@@ -40,26 +40,56 @@ TEST(Writer, KeepsTheSourceWhereItIsTold) {
   EXPECT_EQ(test::bytes_of(source.get()), memory);
 }
 
-// A sparse file, as Firecracker's diff is: its holes are the base's, and its pages are its own, zeros too.
-TEST(Writer, TakesTheHolesOfADiffForTheBases) {
+// Zeros over the base's data, and data over its zeros, are the diff's own; all else costs nothing.
+TEST(Writer, LeavesToTheBaseWhatIsAsItIsThere) {
   const std::size_t pages = 64;
-  const Bytes base = test::random_bytes(pages * kPage, 1);
-  Bytes expected = base;
+  Bytes base = test::random_bytes(pages * kPage, 1);
+  std::fill_n(base.begin() + 20 * kPage, 2 * kPage, std::uint8_t{0});
+  const auto under = test::write_base(test::write_file(test::header_for(base.size(), kChunk, 1), base, {1}).bytes);
+  const auto nothing = test::try_diff(test::header_for(base.size(), kChunk, 1), under.bytes, base, {1});
+  ASSERT_TRUE(nothing);
+  EXPECT_LT(nothing->bytes.size(), kPage);
+  Bytes own = base;
+  for (const std::size_t page : {0u, 5u, 6u, 17u, 20u, 63u}) {
+    const Bytes data = page == 6 ? Bytes(kPage) : test::random_bytes(kPage, static_cast<std::uint32_t>(100 + page));
+    std::ranges::copy(data, own.begin() + static_cast<std::ptrdiff_t>(page * kPage));
+  }
+  const auto diff = test::try_diff(test::header_for(base.size(), kChunk, 1), under.bytes, own, {1});
+  ASSERT_TRUE(diff) << diff.error().message();
+  EXPECT_LT(diff->bytes.size(), 8 * kPage);
+  auto reader = test::open_file(diff->bytes);
+  EXPECT_EQ(*test::memory_of(*reader, base), own);
+}
+
+TEST(Writer, ReadsAHoleOfADiffAsZerosThatHideTheBase) {
+  const Bytes base = test::random_bytes(2 * kChunk, 1);
+  const auto under = test::write_base(test::write_file(test::header_for(base.size(), kChunk, 1), base, {1}).bytes);
+  auto beneath = test::open_file(under.bytes);
   const Fd source = memory_file(), state = test::file_of({1}), out = memory_file();
   ASSERT_EQ(ftruncate(source.get(), static_cast<off_t>(base.size())), 0);
-  for (const std::size_t page : {0u, 5u, 6u, 17u, 40u, 63u}) {
-    const Bytes data = page == 6 ? Bytes(kPage) : test::random_bytes(kPage, static_cast<std::uint32_t>(100 + page));
-    std::ranges::copy(data, expected.begin() + static_cast<std::ptrdiff_t>(page * kPage));
-    ASSERT_EQ(pwrite(source.get(), data.data(), kPage, static_cast<off_t>(page * kPage)), static_cast<ssize_t>(kPage));
-  }
   Header header = test::header_for(base.size(), kChunk, 1);
   header.kind = Kind::kDiff;
-  header.base = sha256("base");
-  ASSERT_TRUE(seal(header, {.memory = source.get(), .state = state.get()}, test::kTenantKey, test::arena(), out.get()));
-  const Bytes bytes = test::bytes_of(out.get());
-  EXPECT_LT(bytes.size(), 8 * kPage);
-  auto reader = test::open_file(bytes);
-  EXPECT_EQ(*test::memory_of(*reader, base), expected);
+  header.base = beneath->digest();
+  ASSERT_TRUE(seal(header, {.memory = source.get(), .state = state.get(), .base = &*beneath}, test::kTenantKey, test::arena(), out.get()));
+  auto reader = test::open_file(test::bytes_of(out.get()));
+  EXPECT_EQ(*test::memory_of(*reader, base), Bytes(base.size()));
+}
+
+TEST(Writer, SealsADiffOnABaseAndABaseOfASnapshotAndNothingElseSo) {
+  const Bytes memory = test::random_bytes(kChunk, 1);
+  auto full = test::open_file(test::write_file(test::header_for(kChunk, kChunk, 1), memory, {1}).bytes);
+  const Fd source = test::file_of(memory), state = test::file_of({1});
+  const auto refused = [&](const Header& header, Source with) {
+    const Fd out = memory_file();
+    const auto sealed = seal(header, with, test::kTenantKey, test::arena(), out.get());
+    return sealed ? Errc::kClosed : sealed.error().code;
+  };
+  Header diff = test::header_for(kChunk, kChunk, 1);
+  diff.kind = Kind::kDiff, diff.base = full->digest();
+  EXPECT_EQ(refused(diff, {.memory = source.get(), .state = state.get()}), Errc::kMalformed);
+  EXPECT_EQ(refused(test::header_for(kChunk, kChunk, 1), {.memory = source.get(), .state = state.get(), .base = &*full}), Errc::kMalformed);
+  EXPECT_EQ(refused(test::header_for(kChunk, kChunk, 1), {.memory = source.get(), .state = state.get(), .copied = &*full}), Errc::kMalformed);
+  EXPECT_EQ(refused(test::base_header(full->header()), {.memory = source.get(), .state = state.get()}), Errc::kMalformed);
 }
 
 TEST(Writer, ReadsAHoleOfAFullOneAsZeros) {

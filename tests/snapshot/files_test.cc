@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "snapshot-file/header.h"
 
@@ -130,6 +132,30 @@ TEST_F(SnapshotFiles, HaveNoKeyLeftWhereTheyAreDestroyed) {
   ASSERT_EQ(pread(held->get(), key.data(), key.size(), static_cast<off_t>(snapshot_file::kHeaderBytes - key.size())), static_cast<ssize_t>(key.size()));
   EXPECT_EQ(key, std::string(key.size(), '\0'));
   EXPECT_TRUE(files().destroy(instance_)) << "already gone";
+}
+
+// Beside the instances', under a name that none of them has.
+TEST_F(SnapshotFiles, OfAPoolsBaseAreToldFromThoseOfItsInstances) {
+  make();
+  const Subject pool = pool_subject(instance_.tenant, instance_.pool);
+  const auto begun = files().begin(pool);
+  ASSERT_TRUE(begun) << begun.error().message();
+  const auto listed = [&](const Subject& whose) -> std::optional<Good> {
+    const auto found = files().list();
+    const auto at = std::ranges::find(*found, whose, &FoundSnapshot::whose);
+    return at == found->end() ? std::nullopt : std::optional(at->good);
+  };
+  EXPECT_EQ(listed(pool), Good::kNo) << "half made";
+  const std::string content(snapshot_file::kHeaderBytes, 'x');
+  ASSERT_EQ(write(begun->get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
+  ASSERT_TRUE(files().keep(pool));
+  EXPECT_EQ(listed(pool), Good::kYes);
+  EXPECT_EQ(listed(instance_), Good::kYes);
+  EXPECT_EQ(content_of(root_ + "/acme/workers/base.snap"), content);
+  EXPECT_EQ(files().begin(pool).error().code, Errc::kExists);
+  ASSERT_TRUE(files().destroy(pool));
+  EXPECT_EQ(listed(pool), std::nullopt);
+  EXPECT_EQ(listed(instance_), Good::kYes);
 }
 
 }  // namespace

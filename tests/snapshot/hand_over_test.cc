@@ -17,7 +17,7 @@ class Link : public testing::Test {
   Link() { test::socket_pair(SOCK_SEQPACKET, from, to); }
   static Fd null() { return Fd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
   static HandOver some() {
-    return {instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1}), sha256("a line"), sha256("a version"), null(), null(), null(), null()};
+    return {instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1}), sha256("a line"), sha256("a version"), null(), null(), null(), null(), null()};
   }
   Fd from, to;
 };
@@ -29,7 +29,17 @@ TEST_F(Link, GivesWhatWasHandedOver) {
   EXPECT_EQ(got->instance, some().instance);
   EXPECT_EQ(got->line, some().line);
   EXPECT_EQ(got->vmm, some().vmm);
-  for (const Fd* fd : {&got->ours, &got->theirs, &got->file, &got->state}) EXPECT_EQ(fcntl(fd->get(), F_GETFD), FD_CLOEXEC);
+  for (const Fd* fd : {&got->ours, &got->theirs, &got->file, &got->base, &got->state}) EXPECT_EQ(fcntl(fd->get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST_F(Link, GivesNoBaseWhereThereIsNone) {
+  HandOver full = some();
+  full.base.reset();
+  ASSERT_TRUE(send_hand_over(from.get(), full));
+  const auto got = receive_hand_over(to.get());
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_FALSE(got->base.valid());
+  EXPECT_TRUE(got->file.valid() && got->state.valid());
 }
 
 TEST_F(Link, SaysWhetherThereIsAnythingOrEverWillBe) {

@@ -179,6 +179,54 @@ TEST(Recovery, SweepsWhatHasNoLine) {
   EXPECT_NE(hostd.audit_log().find("sweep jail other/pool/i-00000009"), std::string::npos);
 }
 
+// Lines that another plan left, as their records; hostd does not run.
+void leave_record(HostdProcess& hostd, const std::string& name, const std::string& line) {
+  HostdProcess::put(hostd.prefix() + "/state/records/" + name, test::ended("mvm-state 1\nnode node-7\ngeneration 1\ndesired none\n" + line + "\n"));
+}
+const std::string kBaseLine = "base acme/workers snapshot=" + test::kImage + " image=" + test::kImage + " mem=128 key=acme/1";
+const std::string kDiffLine = "snapshot acme/workers/i-00000009 kind=diff base=" + test::kImage + " key=acme/1 compression=none slot=9 seq=1";
+
+TEST(Recovery, SweepsABaseThatHasNoLineButNotFromUnderADiff) {
+  for (const bool diff : {false, true}) {
+    HostdProcess hostd;
+    ASSERT_TRUE(hostd.start());
+    ASSERT_TRUE(hostd.reach(running_lines(1, 0)).last);
+    hostd.kill_it();
+    hostd.steer("base.acme.workers", "whole");
+    if (diff) leave_record(hostd, "acme.workers.i-00000009", kDiffLine);
+    if (diff) hostd.steer("snapshot.acme.workers.i-00000009", "whole");
+    ASSERT_TRUE(hostd.start()) << hostd.errors();
+    EXPECT_EQ(std::filesystem::exists(hostd.kernel() + "/base.acme.workers"), diff);
+    EXPECT_NE(hostd.audit_log().find(diff ? "stray base acme/workers" : "sweep base acme/workers"), std::string::npos);
+  }
+}
+
+TEST(Recovery, LetsASpentBaseFallUnlessADiffStandsOnIt) {
+  for (const bool diff : {false, true}) {
+    HostdProcess hostd;
+    ASSERT_TRUE(hostd.start());
+    ASSERT_TRUE(hostd.reach(running_lines(1, 0)).last);
+    hostd.kill_it();
+    leave_record(hostd, "acme.workers.pool", kBaseLine);
+    hostd.steer("base.acme.workers", "spent");
+    if (diff) leave_record(hostd, "acme.workers.i-00000009", kDiffLine);
+    if (diff) hostd.steer("snapshot.acme.workers.i-00000009", "whole");
+    ASSERT_TRUE(hostd.start()) << hostd.errors();
+    const auto state = hostd.state().statements;
+    EXPECT_EQ(std::ranges::count(state, lang::Word::kBase, &lang::Statement::word), diff ? 1 : 0);
+  }
+}
+
+TEST(Recovery, SaysThatABaseIsMissingAndKeepsItsLine) {
+  HostdProcess hostd;
+  ASSERT_TRUE(hostd.start());
+  ASSERT_TRUE(hostd.reach(running_lines(1, 0)).last);
+  hostd.kill_it();
+  leave_record(hostd, "acme.workers.pool", kBaseLine);
+  ASSERT_TRUE(hostd.start()) << hostd.errors();
+  EXPECT_NE(hostd.audit_log().find("missing " + kBaseLine), std::string::npos);
+}
+
 TEST(Recovery, DropsTheLinesOfWhatIsGoneAndAllThatStoodOnThem) {
   HostdProcess hostd;
   ASSERT_TRUE(hostd.start());

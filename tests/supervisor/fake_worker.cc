@@ -99,6 +99,12 @@ Status make(const wire::Task& task) {
     write_file(name, to_hex(sha256(name).bytes));
     return {};
   }
+  if (task.statement.word == lang::Word::kBase) {
+    const std::string source = "snapshot." + subject + "." + to_string(InstanceId{task.asleep.source});
+    if (content(source) != to_hex(task.asleep.file.bytes)) return forward(violation("make a base of what is spent, or another: " + name));
+    write_file(name, to_hex(sha256(name).bytes));
+    return {};
+  }
   if (task.statement.word == lang::Word::kJail && lang::jail_view(task.statement).boot == lang::kBootSnapshot) {
     if (unlink(path("handed." + subject).c_str()) != 0) return forward(violation("wake without what was handed over: " + name));
     write_file("loaded." + subject, "");
@@ -232,6 +238,11 @@ std::optional<wire::Item> item_of(const std::string& name) {
     if (parts.size() == 3) item.slot = static_cast<std::uint32_t>(std::atoi(parts[2].c_str()));
     return item;
   }
+  if (item.word == lang::Word::kBase && parts.size() == 3) {
+    item.alive = content(name) != "spent";
+    item.subject = pool_subject(*Name::from(parts[1]), *Name::from(parts[2]));
+    return item;
+  }
   if (parts.size() != 4) return std::nullopt;
   if (item.word == lang::Word::kSnapshot) item.alive = content(name) != "spent";
   if (item.word == lang::Word::kVolume) item.alive = content(name) == "opened";
@@ -305,7 +316,7 @@ void answer_task(const wire::Task& task) {
   if (!done) answer.error = done.error();
   if (done && task.op == wire::Op::kAsk) answer.readings = {{.instance = task.statement.subject, .guest = wire::GuestSays::kIdle, .since = 3}};
   if (done && task.op == wire::Op::kDump) answer.digest = sha256("1.16.1");
-  if (done && task.op == wire::Op::kMake && task.statement.word == lang::Word::kSnapshot) answer.digest = sha256(thing(task));
+  if (done && task.op == wire::Op::kMake && lang::row(task.statement.word).worker == lang::Worker::kSnapshot) answer.digest = sha256(thing(task));
   send_answer(answer);
 }
 

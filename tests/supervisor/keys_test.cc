@@ -74,7 +74,7 @@ TEST_F(KeysOfAPlan, AreBothNeededWhereOneTakesTheOthersPlace) {
 TEST_F(KeysOfAPlan, AreNeededByWhatIsMadeWithOneAlone) {
   for (const auto& statement : test::one_of_each(Sign::kAdd)) {
     const auto needs = needs_of(statement, kNode, kGeneration);
-    const bool has_key = statement.word == Word::kVolume || statement.word == Word::kLuksOpen || statement.word == Word::kSnapshot;
+    const bool has_key = statement.word == Word::kVolume || statement.word == Word::kLuksOpen || statement.word == Word::kSnapshot || statement.word == Word::kBase;
     const bool has_content = statement.word == Word::kSecrets || statement.word == Word::kConfig;
     ASSERT_EQ(needs.size(), has_key || has_content ? 1u : 0u) << lang::print(statement);
     if (has_key) {

@@ -85,6 +85,18 @@ TEST(Records, AreNamedAfterWhatTheySayAndSayNothingElse) {
   EXPECT_FALSE(is_record("acme", kNode, record)) << "two subjects";
 }
 
+TEST(Records, OfAPoolAreNotThoseOfAnInstanceOrATenant) {
+  const test::Directory directory;
+  const Records records(directory.open());
+  const HostState state = state_of(parse(test::ended("mvm-state 1\nnode node-7\ngeneration 1\ndesired none\nbase acme/newest snapshot=" + test::kImage + " image=" + test::kImage +
+                                                     " mem=128 key=acme/1\n"))->statements);
+  write_all_of(records, state);
+  EXPECT_TRUE(std::filesystem::exists(directory.path("acme.newest.pool")));
+  const auto loaded = records.load(kNode, Boot::kSame, parse);
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ(loaded->document(), state.document());
+}
+
 TEST(Files, AreWholeOrNotThere) {
   const test::Directory directory;
   const Fd fd = directory.open();

@@ -1,4 +1,6 @@
 // Statements that are several tasks: what sleeps, what wakes, and what a guest is told.
+#include <gmock/gmock.h>
+
 #include "tests/supervisor/stage.h"
 
 namespace mvm::supervisor {
@@ -249,6 +251,130 @@ TEST_F(Waking, ThatFailsIsUndoneAndLookedInto) {
     EXPECT_EQ(stage.host().state.document().statements, asleep());
     EXPECT_TRUE(stage.execution().wants_settling());
   }
+}
+
+// A pool's base, and what stands on it.
+class OnABase : public Waking {
+ protected:
+  static Statement line(const std::string& text) {
+    return test::parsed(lang::Kind::kState, test::ended("mvm-state 1\nnode node-7\ngeneration 1\ndesired none\n" + text + "\n")).statements[0];
+  }
+  static Statement base_line() {
+    return line("base acme/workers snapshot=" + to_string(lang::snapshot_digest(snapshot_line())) + " image=" + test::kImage + " mem=128 key=acme/1");
+  }
+  static Statement diff_line() {
+    return line("snapshot acme/workers/i-00000001 kind=diff base=" + to_string(lang::snapshot_digest(base_line())) + " key=acme/1 compression=none slot=3 seq=8");
+  }
+  static std::vector<Statement> with(std::vector<Statement> lines, const Statement& line) {
+    lines.push_back(line);
+    std::ranges::sort(lines, lang::canonical_less);
+    return lines;
+  }
+  static std::vector<Statement> diff_asleep() { return with(with(tenants_lines(), base_line()), diff_line()); }
+  const Subject pool_ = base_line().subject;
+  const std::string kBase = "+ base acme/workers";
+  const Digest base_file_ = sha256("a base's file");
+};
+
+TEST_F(OnABase, ABaseIsMadeOfTheNewestFileOfItsSnapshot) {
+  Stage stage(asleep());
+  ASSERT_TRUE(stage.host().records.write_newest(snapshot_line().subject, file_));
+  stage.run(with(asleep(), base_line()), projection_that_sleeps());
+  ASSERT_EQ(stage.tasks().size(), 1u);
+  EXPECT_EQ(stage.task(kBase).op, wire::Op::kMake);
+  EXPECT_EQ(stage.task(kBase).asleep.file, file_);
+  EXPECT_EQ(stage.task(kBase).asleep.source, snapshot_line().subject.instance.value);
+  ASSERT_TRUE(stage.answer(kBase, true, base_file_));
+  EXPECT_TRUE(stage.finish().complete());
+  EXPECT_EQ(stage.host().records.newest(pool_).value(), base_file_);
+  EXPECT_THAT(stage.records(), testing::IsSupersetOf({"acme.workers.pool", "acme.workers.pool.newest"}));
+}
+
+TEST_F(OnABase, ABaseWhoseFileIsNotSaidEndsHostd) {
+  Stage stage(asleep());
+  ASSERT_TRUE(stage.host().records.write_newest(snapshot_line().subject, file_));
+  stage.run(with(asleep(), base_line()), projection_that_sleeps());
+  (void)stage.tasks();
+  EXPECT_EQ(stage.answer(kBase).error().code, Errc::kMalformed);
+}
+
+TEST_F(OnABase, ABaseThatFailsLeavesNothingAndItsPoolGoesOn) {
+  Stage stage(asleep());
+  ASSERT_TRUE(stage.host().records.write_newest(snapshot_line().subject, file_));
+  auto to = with(asleep(), base_line());
+  to = with(to, line("cgroup acme/workers/i-00000002 cpu=200 mem=256 pids=64 io=0"));
+  stage.run(to, projection_that_sleeps());
+  ASSERT_EQ(stage.tasks().size(), 1u) << "in its turn";
+  ASSERT_TRUE(stage.answer(kBase, false));
+  EXPECT_EQ(stage.tasks(), one("+ cgroup acme/workers/i-00000002 cpu=200 mem=256 pids=64 io=0"));
+  stage.answer_all();
+  const auto finished = stage.finish();
+  EXPECT_EQ(finished.failed, 1u);
+  EXPECT_EQ(finished.done, 1u);
+  EXPECT_EQ(stage.host().state.find(pool_, Word::kBase), nullptr);
+}
+
+TEST_F(OnABase, WhatWasToStandOnABaseThatFailedIsNotRun) {
+  auto from = with(warm(), line("snapshot acme/workers/i-00000002 kind=full base=none key=acme/1 compression=none slot=4 seq=7"));
+  const Statement other = line("base acme/workers snapshot=" + to_string(lang::snapshot_digest(from.back())) + " image=" + test::kImage + " mem=128 key=acme/1");
+  const Statement on_it = line("snapshot acme/workers/i-00000001 kind=diff base=" + to_string(lang::snapshot_digest(other)) + " key=acme/1 compression=none slot=3 seq=8");
+  Stage stage(from);
+  ASSERT_TRUE(stage.host().records.write_newest(from.back().subject, file_));
+  auto to = with(with(tenants_lines(), from.back()), other);
+  stage.run(with(to, on_it), projection_that_sleeps());
+  (void)stage.tasks();
+  ASSERT_TRUE(stage.answer(kBase, false));
+  EXPECT_TRUE(stage.tasks().empty()) << "its instance stays warm";
+  EXPECT_GT(stage.finish().skipped, 0u);
+  EXPECT_EQ(stage.host().state.document().statements, from);
+}
+
+TEST_F(OnABase, ADiffIsSealedOnTheNewestFileOfItsPoolsBase) {
+  Stage stage(with(warm(), base_line()));
+  ASSERT_TRUE(stage.host().records.write_newest(pool_, base_file_));
+  stage.run(diff_asleep(), projection_that_sleeps());
+  (void)stage.tasks();
+  ASSERT_TRUE(stage.answer(kSnapshot, true, vmm_));
+  (void)stage.tasks();
+  EXPECT_EQ(stage.task(kSnapshot).op, wire::Op::kMake);
+  EXPECT_EQ(stage.task(kSnapshot).asleep.base, base_file_);
+}
+
+TEST_F(OnABase, ADiffWakesOnTheNewestFileOfItsPoolsBase) {
+  auto woken = with(awake(), base_line());
+  for (Statement& each : woken) {
+    if (each.word == Word::kJail) each.digests[1] = lang::snapshot_digest(diff_line());
+  }
+  Stage stage(diff_asleep());
+  ASSERT_TRUE(stage.host().records.write_newest(diff_line().subject, file_));
+  ASSERT_TRUE(stage.host().records.write_newest(pool_, base_file_));
+  stage.run(woken, projection_that_sleeps());
+  for (const char* each : {"+ cgroup", "+ tap", "+ jail"}) {
+    (void)stage.tasks();
+    ASSERT_TRUE(stage.answer(each));
+  }
+  ASSERT_EQ(stage.tasks().size(), 1u);
+  EXPECT_EQ(stage.task(kJail).op, wire::Op::kHandOver);
+  EXPECT_EQ(stage.task(kJail).asleep.file, file_);
+  EXPECT_EQ(stage.task(kJail).asleep.base, base_file_);
+}
+
+TEST_F(OnABase, ABaseGoesWithTheDigestOfItsFile) {
+  Stage stage(with(asleep(), base_line()));
+  ASSERT_TRUE(stage.host().records.write_newest(pool_, base_file_));
+  stage.run(asleep(), projection_that_sleeps());
+  EXPECT_EQ(stage.tasks().size(), 1u);
+  stage.answer_all();
+  EXPECT_TRUE(stage.finish().complete());
+  EXPECT_EQ(stage.host().records.newest(pool_).error().code, Errc::kNotFound);
+}
+
+TEST_F(OnABase, ABaseStaysWhileAnythingStandsOnIt) {
+  HostState state;
+  for (const Statement& each : diff_asleep()) state.put(each);
+  EXPECT_FALSE(state.nothing_stands_on(pool_, Word::kBase));
+  state.drop(diff_line().subject, Word::kSnapshot);
+  EXPECT_TRUE(state.nothing_stands_on(pool_, Word::kBase));
 }
 
 }  // namespace

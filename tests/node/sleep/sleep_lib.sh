@@ -52,17 +52,17 @@ come_to() {
     return 1
 }
 sleepers() { mvm state | sed -n 's/^snapshot \([^ ]*\) .*/\1/p'; }
-files_of_snapshots() { find "$snapshots" -type f 2>/dev/null; }
+files_of_snapshots() { find "$snapshots" -type f ! -name base.snap 2>/dev/null; }
 in_memory() { find "$memory_directory" -mindepth 1 2>/dev/null; }
 dumped() { [ -n "$(find "$memory_directory" -mindepth 2 -type f -name memory -size +0)" ]; }
 pages=$((guest_mib * 256))
 whole_memory="checked=$pages of=$pages wrong=0"
-# What must hold in any state: what sleeps has one file and nothing else, what runs has none, and nothing of anyone else is in memory.
+# What must hold in any state: what sleeps has one file and nothing else, nor has a base, what runs has none, and nothing of anyone else is in memory.
 sound_sleep() {
     local state=$scratch/state files
     mvm state >"$state" 2>&1 || { echo "no state: $(cat "$state")"; return 1; }
     files=$(cd "$snapshots" && find . -type f | sed 's|^\./||; s|\.snap$||' | sort)
-    [ "$(sed -n 's/^snapshot \([^ ]*\) .*/\1/p' "$state" | sort)" = "$files" ] || { echo "files: $files, and the state: $(cat "$state")"; return 1; }
+    [ "$(sed -n 's/^snapshot \([^ ]*\) .*/\1/p; s|^base \([^ ]*\) .*|\1/base|p' "$state" | sort)" = "$files" ] || { echo "files: $files, and the state: $(cat "$state")"; return 1; }
     local directory instance
     for directory in "$memory_directory"/*; do
         [ -e "$directory" ] || continue

@@ -24,7 +24,10 @@ check "the other runs on" test "$(instances)" = "$first"
 check "one process is left" test "$(pgrep -xc firecracker)" = 1
 check "its drive is closed" test "$(mapped)" = 1
 check "nothing of it is in memory" test "$(in_memory | grep -c "${second##*/i-}")" = 0
-check "there is one file, for its worker alone" test "$(find "$snapshots" -type f -printf '%m %u')" = "600 mvm-snapshot"
+check "there are its file and its pool's base, for their worker alone" test "$(find "$snapshots" -type f -printf '%f %m %u\n' | sort)" = "base.snap 600 mvm-snapshot
+${second##*/}.snap 600 mvm-snapshot"
+check "the base's digest is noted" test -e /var/lib/mvm/records/acme.db.pool.newest
+check "it sleeps whole, for there was no base before" test "$(mvm state | grep -c '^snapshot .* kind=full')" = 1
 check "in directories for its worker alone" test -z "$(find "$snapshots" -type d -not \( -perm 700 -user mvm-snapshot \))"
 check "the file's digest is noted" test -e "/var/lib/mvm/records/${second//\//.}.newest"
 
@@ -43,6 +46,8 @@ check "no page server is left" wait_until 20 bash -c '! pgrep -x mvm-pages'
 for times in 1 2 3; do
     come_to 0 0 2 || give_up "they do not fall asleep"
     check "both sleep" test "$(sleepers | wc -l)" = 2
+    check "on their pool's base" test "$(mvm state | grep -c '^snapshot .* kind=diff')" = 2
+    check "what each has for itself is little" test "$(find "$snapshots" -name 'i-*.snap' -size +256k | wc -l)" -lt 2
     check "nothing runs" test "$(pgrep -xc firecracker)" = 0
     check "nothing is in memory" test -z "$(in_memory)"
     come_to 2 0 0 || give_up "they do not wake"
