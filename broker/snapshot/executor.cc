@@ -82,7 +82,6 @@ Result<Opened> open_sealed(const Host& host, const wire::Task& task, const Subje
   if (!file || !own) return forward(!file ? file.error() : own.error());
   const auto header = snapshot_file::read_header(file->get());
   if (!header) return forward(header.error());
-  if (header->instance != whose) return fail(Errc::kDenied, "open another's snapshot", to_string(whose));
   if (header->key_version != key_version) return fail(Errc::kDenied, "open a snapshot with another key than its line says", to_string(whose));
   const auto key = host.key_of(task, key_version);
   if (!key) return forward(key.error());
@@ -90,6 +89,7 @@ Result<Opened> open_sealed(const Host& host, const wire::Task& task, const Subje
   if (!data_key) return forward(data_key.error());
   auto reader = snapshot_file::Reader::open(*std::move(own), snapshot_file::key_of(*data_key));
   if (!reader) return forward(reader.error());
+  if (reader->header().instance != whose) return fail(Errc::kDenied, "open a snapshot", to_string(whose) + ": another instance");
   return Opened{*std::move(file), *std::move(data_key), *std::move(reader)};
 }
 
