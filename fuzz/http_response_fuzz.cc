@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "broker/jail/balloon.h"
 #include "broker/jail/http_response.h"
 #include "broker/jail/requests.h"
 #include "fuzz/check.h"
@@ -53,6 +54,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto value = string_field(whole.response.body, name);
     must(!value || (!value->empty() && value->size() <= 64 && plain(*value)), "a field is short and printable");
     if (value) (void)check_version(*value);
+  }
+  const auto statistics = balloon_statistics(whole.response.body);
+  for (const std::uint32_t mem : {0u, 16u, 64u, 32'768u}) {
+    must(!statistics || inflated_mib(statistics->available.value_or(0), mem) <= mem - std::min(mem, kLeastKeptMib), "a guest keeps what it needs, whatever it says");
   }
   return 0;
 }

@@ -134,7 +134,9 @@ lang::Sign sign_of(Op op) {
     case Op::kUnmake: return lang::Sign::kRemove;
     case Op::kMove:
     case Op::kConnect:
-    case Op::kAsk: return lang::Sign::kMove;
+    case Op::kAsk:
+    case Op::kInflate:
+    case Op::kDeflate: return lang::Sign::kMove;
     case Op::kInventory:
     case Op::kOffer:
     case Op::kRead: break;
@@ -229,7 +231,7 @@ Result<Task> decode_task(std::span<const std::uint8_t> bytes) {
   if (!root) return forward(root.error());
   const fbs::Task& from = **root;
   if (from.seq() == 0) return malformed("a task without a number");
-  if (from.op() > static_cast<std::uint8_t>(Op::kAsk)) return malformed("an operation that there is not");
+  if (from.op() > static_cast<std::uint8_t>(Op::kDeflate)) return malformed("an operation that there is not");
   if (from.place() == nullptr || from.egress() == nullptr || from.closed() == nullptr || from.sealed() == nullptr) return malformed("a field that is missing");
   Task task;
   task.seq = from.seq();

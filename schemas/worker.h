@@ -50,6 +50,9 @@ enum class Op : std::uint8_t {
   // What there is to be read, which changes nothing:
   kRead,       // jail: CPU time and memory of each instance. net: frames of each tap
   kAsk,        // guest: how a guest is, of which there is a connection. Its statement is a guest's, of which the subject alone counts
+  // After the guest worker's kMove, where a guest has parked, and before it goes on:
+  kInflate,    // jail: has the guest, whose memory is asleep.mem, give up what it does not need. That it did not is no failure
+  kDeflate,    // jail: lets it have that back
 };
 [[nodiscard]] constexpr Op op_of(lang::Sign sign) {
   if (sign == lang::Sign::kAdd) return Op::kMake;
@@ -90,7 +93,7 @@ struct Asleep {
   Digest vmm;                     // SHA-256 of Firecracker's version: what kDump answered
   Digest file;                    // kHandOver, and kMake of a base: of the newest, from the record
   Digest base;                    // of a diff: of the pool's base, from the record
-  std::uint32_t mem = 0;          // MiB of the guest's memory
+  std::uint32_t mem = 0;          // kInflate, too: MiB of the guest's memory
   std::uint32_t key_version = 0;  // kHandOver: of the tenant's key, from the snapshot's line
   std::uint32_t source = 0;       // kMake of a base: the instance of its pool whose snapshot it is a copy of
   bool operator==(const Asleep&) const = default;

@@ -1,6 +1,7 @@
 #include "broker/jail/executor.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "broker/guest/link.h"
 
@@ -81,7 +82,7 @@ wire::Digested Executor::change(const wire::Task& task) {
     if (!vmm) return forward(vmm.error());
     return *vmm;
   }
-  if (task.op == wire::Op::kConnect && task.statement.word == lang::Word::kGuest) return wire::without_digest(connect(instance));
+  if (task.statement.word == lang::Word::kGuest) return wire::without_digest(of_guest(task));
   if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");
   if (task.op == wire::Op::kMake) return wire::without_digest(make(task));
   if (task.op == wire::Op::kUnmake) return wire::without_digest(unmake(task));
@@ -106,6 +107,24 @@ Status Executor::unmake(const wire::Task& task) {
   watch_.drop(instance);  // its end is asked for, and no event
   if (task.statement.word == lang::Word::kCgroup) return cgroups_.remove(instance, Deadline(kKillTime));
   return microvms_.unmake(instance);
+}
+
+Status Executor::of_guest(const wire::Task& task) const {
+  if (task.op == wire::Op::kConnect) return connect(task.statement.subject);
+  if (task.op == wire::Op::kDeflate) return microvms_.deflate_balloon(task.statement.subject);
+  if (task.op != wire::Op::kInflate) return fail(Errc::kUnsupported, "run a statement of another worker");
+  inflate(task);
+  return {};
+}
+
+void Executor::inflate(const wire::Task& task) const {
+  const auto inflated = microvms_.inflate_balloon(task.statement.subject, task.asleep.mem);
+  const std::string name = to_string(task.statement.subject);
+  if (!inflated) {
+    std::fprintf(stderr, "mvm-jail: %s keeps what memory it has: %s\n", name.c_str(), inflated.error().message().c_str());
+  } else if (inflated->actual_mib < inflated->wanted_mib) {
+    std::fprintf(stderr, "mvm-jail: %s has given up %u of %u MiB\n", name.c_str(), inflated->actual_mib, inflated->wanted_mib);
+  }
 }
 
 Status Executor::connect(const Subject& instance) const {

@@ -52,6 +52,9 @@ class Executor {
   [[nodiscard]] Status make(const wire::Task& task);
   [[nodiscard]] Status unmake(const wire::Task& task);
   [[nodiscard]] Status connect(const Subject& instance) const;
+  [[nodiscard]] Status of_guest(const wire::Task& task) const;
+  // Never fails: a guest that gives up no memory has parked all the same.
+  void inflate(const wire::Task& task) const;
   [[nodiscard]] Result<std::vector<wire::Item>> inventory();
   [[nodiscard]] Result<std::vector<wire::Reading>> readings() const;
 

@@ -147,6 +147,18 @@ Result<std::string> string_field(std::string_view body, std::string_view name) {
   return std::string(value);
 }
 
+Result<std::uint64_t> number_field(std::string_view body, std::string_view name) {
+  const std::string key = "\"" + std::string(name) + "\":";
+  const std::size_t at = body.find(key);
+  if (at == std::string_view::npos) return fail(Errc::kNotFound, "find a field in the answer", std::string(name));
+  const std::string_view rest = body.substr(at + key.size());
+  std::uint64_t value = 0;
+  const auto [next, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+  const bool ended = error == std::errc() && next != rest.data() + rest.size() && (*next == ',' || *next == '}');
+  if (!ended) return fail(Errc::kMalformed, "read a field of the answer", std::string(name));
+  return value;
+}
+
 std::string quote(std::string_view bytes) {
   std::string text(bytes.substr(0, kMaxQuote));
   std::ranges::replace_if(text, [](char c) { return !printable(c); }, '?');

@@ -45,6 +45,10 @@ class ResponseParser {
 // characters. kMalformed: there is none.
 [[nodiscard]] Result<std::string> string_field(std::string_view body, std::string_view name);
 
+// The value of the first "name":N in such a body, a decimal number of 64 bits that a comma or a brace ends. kNotFound: there is none of that name. kMalformed:
+// it is something else.
+[[nodiscard]] Result<std::uint64_t> number_field(std::string_view body, std::string_view name);
+
 // For an error's text: the first kMaxQuote bytes, what is not printable ASCII replaced.
 inline constexpr std::size_t kMaxQuote = 160;
 [[nodiscard]] std::string quote(std::string_view bytes);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "broker/jail/api.h"
+#include "broker/jail/balloon.h"
 #include "broker/jail/cgroup.h"
 #include "broker/jail/jail_directory.h"
 #include "broker/jail/memory_directory.h"
@@ -55,6 +56,10 @@ class Microvms {
   [[nodiscard]] Status unmake(const Subject& instance);
   // running>warm, warm>running.
   [[nodiscard]] Status move(const lang::Statement& jail);
+
+  // Of a guest that has parked, whose memory is that much; and before it goes on, which may be done twice (balloon.h).
+  [[nodiscard]] Result<Inflated> inflate_balloon(const Subject& instance, std::uint32_t mem_mib) const;
+  [[nodiscard]] Status deflate_balloon(const Subject& instance) const;
 
   // To where the host's side of its vsock begins: a non-blocking stream.
   [[nodiscard]] Result<Fd> connect_to_guest(const Subject& instance) const;

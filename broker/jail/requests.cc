@@ -97,6 +97,11 @@ Request entropy() {
   return {"PUT", "/entropy", "{\"rate_limiter\":" + limiter({{"bandwidth", kEntropyBytes}}) + "}"};
 }
 
+// A guest that is short of memory takes it back by itself. How much it has to spare it says once a second: what v1.10 has, and nothing later.
+Request balloon() {
+  return {"PUT", "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":true,\"stats_polling_interval_s\":1}"};
+}
+
 }  // namespace
 
 std::string boot_args(const wire::Place& place) {
@@ -112,7 +117,7 @@ std::vector<Request> configuration(const lang::Statement& jail, const wire::Plac
   for (const FileDrive& each : kFileDrives) {
     if ((place.drives & each.bit) != 0) all.push_back(file_drive(each, place));
   }
-  for (Request& request : std::vector<Request>{network_interface(place), vsock(place), mmds_config(), mmds(jail.subject, place), entropy()}) {
+  for (Request& request : std::vector<Request>{network_interface(place), vsock(place), mmds_config(), mmds(jail.subject, place), entropy(), balloon()}) {
     all.push_back(std::move(request));
   }
   return all;
@@ -129,6 +134,7 @@ Request load_snapshot(Way way) {
   const std::string backend = way == Way::kPageByPage ? "\"backend_type\":\"Uffd\",\"backend_path\":\"/memory/uffd.sock\"" : "\"backend_type\":\"File\",\"backend_path\":\"/memory/memory\"";
   return {"PUT", "/snapshot/load", "{\"snapshot_path\":\"/memory/state\",\"mem_backend\":{" + backend + "},\"resume_vm\":false}"};
 }
+Request resize_balloon(std::uint32_t mib) { return {"PATCH", "/balloon", "{\"amount_mib\":" + std::to_string(mib) + "}"}; }
 Request metadata(const lang::Statement& jail, const wire::Place& place) { return mmds(jail.subject, place); }
 
 Status check_version(std::string_view version) {

@@ -43,6 +43,8 @@ inline constexpr std::uint64_t kEntropyBytes = 64ull << 10;
 [[nodiscard]] Request create_snapshot();
 [[nodiscard]] Request load_snapshot(Way way);
 [[nodiscard]] Request metadata(const lang::Statement& jail, const wire::Place& place);
+// Of what has started; at boot it is empty.
+[[nodiscard]] Request resize_balloon(std::uint32_t mib);
 
 // kUnsupported: older than v1.10, or not a version ("1.16.1", with an optional "-suffix").
 [[nodiscard]] Status check_version(std::string_view version);

@@ -55,6 +55,20 @@ Status Microvms::put_back_limit(const Subject& instance, const char* name) const
   return remove_files(directory->get(), std::array{name});
 }
 
+Result<Inflated> Microvms::inflate_balloon(const Subject& instance, std::uint32_t mem_mib) const {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup) return forward(cgroup.error());
+  auto api = connect(instance, cgroup->get());
+  return api ? inflate(*api, mem_mib) : forward(api.error());
+}
+
+Status Microvms::deflate_balloon(const Subject& instance) const {
+  const auto cgroup = cgroups_.open(instance);
+  if (!cgroup) return forward(cgroup.error());
+  auto api = connect(instance, cgroup->get());
+  return api ? deflate(*api) : forward(api.error());
+}
+
 Result<Digest> Microvms::dump(const Subject& instance, std::uint32_t mem_mib) {
   const auto cgroup = cgroups_.open(instance);
   if (!cgroup) return forward(cgroup.error());

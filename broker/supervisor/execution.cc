@@ -108,13 +108,13 @@ Result<lang::Manifest> Execution::manifest_for(const Statement& jail) const {
   return image->second ? Result<lang::Manifest>(image->second->manifest) : forward(image->second.error());
 }
 
-// What a statement's workers have to know of a snapshot besides what it says.
+// What a statement's workers have to know of sleep besides what it says.
 Result<wire::Asleep> Execution::asleep_for(const Statement& statement) const {
   wire::Asleep asleep;
-  if (makes_snapshot(statement)) {
+  if (makes_snapshot(statement) || parks_guest(statement)) {
     const Statement* jail = host_.state.find(statement.subject, Word::kJail);
     if (jail == nullptr) return fail(Errc::kNotFound, "find the jail of a snapshot", to_string(statement.subject));
-    asleep.image = lang::jail_view(*jail).image;
+    if (makes_snapshot(statement)) asleep.image = lang::jail_view(*jail).image;
     asleep.mem = lang::jail_view(*jail).mem_mib;
     if (auto stands = add_base(statement, asleep); !stands) return forward(stands.error());
   }

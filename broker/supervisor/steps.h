@@ -24,9 +24,13 @@ struct Step {
 }
 
 [[nodiscard]] inline bool makes_base(const lang::Statement& statement) { return statement.word == lang::Word::kBase && statement.sign == lang::Sign::kAdd; }
+[[nodiscard]] inline bool parks_guest(const lang::Statement& statement) {
+  return statement.word == lang::Word::kGuest && statement.numbers[1] == lang::kParked;
+}
 
 // More than one for `+ jail` (its image is opened), for `+ snapshot` (its memory is written, sealed and synced, cleared away) and for a jail that boots from one (checked and handed over,
-// loaded, the key overwritten, and only then let run: so nobody can wake of it twice, whoever dies when).
+// loaded, the key overwritten, and only then let run: so nobody can wake of it twice, whoever dies when), and for `~ guest` (connected to and told; its balloon blown up when
+// it has parked, and let out before it goes on).
 [[nodiscard]] std::vector<Step> steps_of(const lang::Statement& statement);
 
 }  // namespace mvm::supervisor

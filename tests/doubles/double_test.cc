@@ -121,9 +121,33 @@ TEST_F(DoubledVmm, RefusesWhatTheRealOneRefusesThoughTheApiDescriptionDoesNot) {
   EXPECT_EQ(refusal("PUT", "/mmds", R"({"a":"b"})"), "MMDS error: The MMDS data store is not initialized.");
 }
 
-TEST_F(DoubledVmm, SaysSoOfWhatItDoesNotDouble) {
-  EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":1,"deflate_on_oom":true})"), StartsWith("fake-firecracker:"));
+TEST_F(DoubledVmm, HasABalloonOnlyWhereOneWasPutBeforeItStarted) {
+  EXPECT_EQ(refusal("GET", "/balloon", ""), "Balloon config error: No balloon device found.");
   EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":1})"), HasSubstr("missing field"));
+  EXPECT_THAT(refusal("PATCH", "/balloon", R"({"amount_mib":1})"), HasSubstr("before starting"));
+  boot();
+  EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":1,"deflate_on_oom":true})"), HasSubstr("after starting"));
+  EXPECT_EQ(refusal("PATCH", "/balloon", R"({"amount_mib":1})"), "Balloon update error: Failed perform action on device: Device not found");
+  EXPECT_THAT(refusal("GET", "/balloon/statistics", ""), HasSubstr("Device not found"));
+}
+
+TEST_F(DoubledVmm, InflatesItsBalloonUpToWhatItsGuestHasToSpare) {
+  ASSERT_EQ(put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":64})").status, 204);
+  EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":65,"deflate_on_oom":true})"), HasSubstr("too large"));
+  EXPECT_THAT(refusal("PUT", "/balloon", R"({"amount_mib":0,"deflate_on_oom":true,"stats_polling_interval_s":65536})"), HasSubstr("expected u16"));
+  ASSERT_EQ(put("/balloon", R"({"amount_mib":0,"deflate_on_oom":true,"stats_polling_interval_s":1})").status, 204);
+  boot();
+  EXPECT_THAT(refusal("PATCH", "/balloon", R"({"amount_mib":65})"), HasSubstr("Requested memory should be less than"));
+  EXPECT_THAT(refusal("PATCH", "/balloon/statistics", R"({"stats_polling_interval_s":0})"), HasSubstr("cannot be enabled/disabled"));
+  ASSERT_EQ(vmm_.handle("PATCH", "/balloon", R"({"amount_mib":60})").status, 204);
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(vmm_.handle("GET", "/balloon/statistics", "").status, 200);
+  EXPECT_EQ(vmm_.memory_command("balloon"), "asked=60 given=48");
+  ASSERT_EQ(vmm_.handle("PATCH", "/balloon", R"({"amount_mib":0})").status, 204);
+  EXPECT_EQ(vmm_.memory_command("balloon"), "asked=0 given=0");
+}
+
+TEST_F(DoubledVmm, SaysSoOfWhatItDoesNotDouble) {
+  EXPECT_THAT(refusal("PUT", "/metrics", R"({"metrics_path":"/x"})"), StartsWith("fake-firecracker:"));
   boot();
 }
 

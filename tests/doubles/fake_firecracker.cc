@@ -1,17 +1,18 @@
 // A double of Firecracker, for tests: its command line, its API over HTTP on a Unix socket, held to the table of v1.16.1
 // requests, a guest on a real tap (guest.h), and its memory, which is snapshotted and restored for real, over userfaultfd too
-// (memory.h). Not a VMM: no kernel is run, its memory holds what a formula says; balloon, pmem, hot-plug, CPU templates, logger, metrics and serial are checked and then refused in so many words.
+// (memory.h). Not a VMM: no kernel is run, its memory holds what a formula says; hints of the balloon, pmem, hot-plug, CPU templates, logger, metrics and serial are checked and then refused in so many words.
 // Never installed; its version says what it is.
 //
 //   --print-api-table     the table, as JSON
 //   run/guest.sock        in the jail: one command a line, one answer a line: "ping A" and "pingfrom S A" ("reply 0.42ms",
 //                         "timeout"), "send HEX" (any frame), "address", "seen" (frames that came), "state";
+//                         "balloon" (MiB asked for and given);
 //                         "memory" (how many restored pages were looked at, and were wrong), "dirty N" (write N pages);
 //                         "mmds GET /path Header:value..." (what its metadata service answers, mmds.h)
 //
 // Misbehaves when the first line of /rootfs says so, for tests of who must live with it:
 //   mvm-double die-at-start | die-after-start | deaf | hang-on M /path | bad-http M /path | refuse M /path | flood M /path
-//              version V
+//              version V | guest-... (daemon.h) | balloon-... (vmm.h)
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -236,7 +237,7 @@ class Server {
         say(client.fd, vmm_.daemon().work(line.substr(5)) ? "ok\n" : "no such word\n");
       } else if (line == "daemon") {
         say(client.fd, vmm_.daemon().told() + "\n");
-      } else if (line == "memory" || line == "canary" || line.starts_with("dirty ")) {
+      } else if (line == "memory" || line == "canary" || line == "balloon" || line.starts_with("dirty ")) {
         say(client.fd, vmm_.memory_command(line) + "\n");
       } else if (line.starts_with("mmds ")) {
         say(client.fd, vmm_.mmds_command(line.substr(5)) + "\n");

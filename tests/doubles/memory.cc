@@ -76,7 +76,25 @@ void send_with(const std::string& path, const std::string& text, int fd) {
 
 }  // namespace
 
-Memory::Memory(const nlohmann::json& state) : bytes_(state.at("bytes")), seed_(state.at("seed")) {
+// Runs of pages, as [first, count].
+nlohmann::json runs_of(const std::set<std::uint64_t>& pages) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> runs;
+  for (const std::uint64_t page : pages) {
+    if (runs.empty() || runs.back().first + runs.back().second != page) runs.emplace_back(page, 0);
+    ++runs.back().second;
+  }
+  return runs;
+}
+
+std::set<std::uint64_t> pages_of(const nlohmann::json& runs) {
+  std::set<std::uint64_t> pages;
+  for (const auto& [first, count] : runs.get<std::vector<std::pair<std::uint64_t, std::uint64_t>>>()) {
+    for (std::uint64_t i = 0; i < count; ++i) pages.insert(pages.end(), first + i);
+  }
+  return pages;
+}
+
+Memory::Memory(const nlohmann::json& state) : bytes_(state.at("bytes")), seed_(state.at("seed")), held_(pages_of(state.at("held"))), zeros_(pages_of(state.at("zeros"))) {
   for (const auto& [page, times] : state.at("written").get<std::vector<std::pair<std::uint64_t, std::uint64_t>>>()) written_[page] = times;
 }
 
@@ -89,7 +107,7 @@ Memory::~Memory() {
 
 nlohmann::json Memory::state() const {
   const std::vector<std::pair<std::uint64_t, std::uint64_t>> written(written_.begin(), written_.end());
-  return {{"bytes", bytes_}, {"seed", seed_}, {"written", written}};
+  return {{"bytes", bytes_}, {"seed", seed_}, {"written", written}, {"held", runs_of(held_)}, {"zeros", runs_of(zeros_)}};
 }
 
 std::vector<std::uint64_t> Memory::sizes() const { return bytes_ <= kGap ? std::vector{bytes_} : std::vector{kGap, bytes_ - kGap}; }
@@ -100,6 +118,7 @@ void Memory::fill(std::uint64_t page, std::uint8_t* into) const {
   const std::uint64_t salt = mixed(seed_ ^ mixed(page + (times == written_.end() ? 0 : times->second) * 0x1'0000'0001));
   const std::uint64_t kind = times == written_.end() ? salt % 5 : 4;
   std::memset(into, 0, kPage);
+  if (zeros_.contains(page)) return;
   for (std::size_t i = 0; kind >= 2 && i < kPage; i += 8) {
     const std::uint64_t word = kind == 4 ? mixed(salt + i) : 0x2064'6c72'6f77'0000 + (i / 64 + salt) % 4000;
     std::memcpy(into + i, &word, 8);
@@ -125,6 +144,7 @@ void Memory::map_file(const std::string& path) {
     regions_.push_back({static_cast<std::uint8_t*>(at), size, offset});
     offset += size;
   }
+  of_file_ = true;
   close(file);
 }
 
@@ -195,11 +215,34 @@ void Memory::write_image(const std::string& path, Pages which) const {
   close(file);
 }
 
+// Over what is mapped from a file a hole of empty memory is laid, for the file's page would come back.
+void Memory::discard(std::uint64_t page) const {
+  if (regions_.empty()) return;
+  const bool done = of_file_ ? mmap(page_at(page), kPage, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0) != MAP_FAILED
+                             : madvise(page_at(page), kPage, MADV_DONTNEED) == 0;
+  if (!done) fail("Failed to remove guest memory: ", errno);
+}
+
+void Memory::give(std::uint64_t count) {
+  for (std::uint64_t page = bytes_ / kPage; page-- > 0 && count > 0 && held_.size() < spare();) {
+    if (written_.contains(page) || held_.contains(page)) continue;
+    const std::scoped_lock lock(looking_);
+    held_.insert(page);
+    zeros_.insert(page);
+    discard(page);
+    --count;
+  }
+}
+
+void Memory::take_back() { held_.clear(); }
+
 void Memory::dirty(std::uint64_t count) {
   std::mt19937_64 random(std::random_device{}());
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t page = random() % (bytes_ / kPage);
+    if (held_.contains(page)) continue;
     ++written_[page];
+    zeros_.erase(page);
     dirty_.insert(page);
     if (!regions_.empty()) fill(page, page_at(page));
   }
@@ -229,6 +272,7 @@ void Memory::check_all() {
   for (const std::uint64_t page : order) {
     while (!running_ && !ending_) usleep(1000);
     if (ending_) return;
+    const std::scoped_lock lock(looking_);
     fill(page, wanted.data());
     if (std::memcmp(page_at(page), wanted.data(), kPage) != 0) ++wrong_;
     ++checked_;

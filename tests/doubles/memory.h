@@ -1,13 +1,15 @@
 // The memory of a doubled microVM. Every page has a content that follows from a seed, its number and how often it was written, so what has
 // to be there is known without being kept. A fresh guest's memory is that and nothing more; a restored one is really there, mapped
 // from a file or watched by a userfaultfd, exactly as Firecracker has it (src/vmm/src/persist.rs, vstate/memory.rs, v1.16.1), and a
-// vCPU touches all of it in a random order and compares every byte.
+// vCPU touches all of it in a random order and compares every byte. Pages that the guest gave to its balloon are zeros from then on, until it writes to them.
 // For tests only; never installed.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -39,6 +41,13 @@ class Memory {
   // The image, as PUT /snapshot/create writes it: all of it, or what was written since the last one, the rest left as it was or a hole.
   void write_image(const std::string& path, Pages which) const;
   void image_written() { dirty_.clear(); }
+  // The guest gives `count` pages that it never wrote to its balloon, from the end down, or as many as it has, as Firecracker takes them
+  // (GuestMemoryExtension::discard_range); and has all of them back.
+  void give(std::uint64_t count);
+  void take_back();
+  [[nodiscard]] std::uint64_t given() const { return held_.size(); }
+  // Pages that it could give, the given among them: three of four, less what was written.
+  [[nodiscard]] std::uint64_t spare() const { return bytes_ / kPage / 4 * 3 - std::min(bytes_ / kPage / 4 * 3, written_.size()); }
   // The guest writes `count` pages.
   void dirty(std::uint64_t count);
   // 32 bytes that stand in a page that was written, and nowhere else in the world, as hex digits; none were: "".
@@ -60,10 +69,15 @@ class Memory {
   void fill(std::uint64_t page, std::uint8_t* into) const;  // what has to be there
   void check_all();
   [[nodiscard]] std::vector<std::uint64_t> sizes() const;
+  void discard(std::uint64_t page) const;
 
   std::uint64_t bytes_, seed_;
   std::map<std::uint64_t, std::uint64_t> written_;  // how often, for pages that were
   std::set<std::uint64_t> dirty_;                   // since the last snapshot
+  std::set<std::uint64_t> held_;                    // in the balloon
+  std::set<std::uint64_t> zeros_;                   // that were, and were not written to since
+  bool of_file_ = false;
+  std::mutex looking_;  // the vCPU's: between its looks nothing changes what has to be there
   std::vector<Region> regions_;                     // of a restored one
   int userfaultfd_ = -1;
   std::thread vcpu_;

@@ -113,7 +113,7 @@ Reply Vmm::restore_devices(const nlohmann::json& config) {
   if (config.contains("vsock")) {
     if (auto reply = set_vsock(config["vsock"]); reply.status != 204) return reply;
   }
-  for (const char* name : {"mmds-config", "entropy"}) {
+  for (const char* name : {"mmds-config", "entropy", "balloon"}) {
     if (config.contains(name)) config_[name] = config[name];
   }
   return {};
@@ -122,11 +122,13 @@ Reply Vmm::restore_devices(const nlohmann::json& config) {
 void Vmm::resume() {
   life_ = Life::kRunning;
   memory_->run();
+  if (config_.contains("balloon") && config_["balloon"]["amount_mib"] == 0) move_balloon();  // it may have been told while the guest was paused
 }
 
 std::string Vmm::memory_command(const std::string& line) {
   if (line == "memory") return memory_->report();
   if (line == "canary") return memory_->canary();
+  if (line == "balloon") return balloon_command();
   if (!memory_->looked_at_all()) return "busy";
   memory_->dirty(std::stoull(line.substr(line.find(' ') + 1)));
   return "written";

@@ -146,6 +146,9 @@ Reply Vmm::obey(const RequestRule& rule, const std::string& id, const nlohmann::
     if (merged["smt"] == true && vcpus > 1 && vcpus % 2 != 0) {
       return fault("Machine config error: The number of vCPUs must be greater than 0, less than 32 and must be 1 or an even number if SMT is enabled.");
     }
+    if (config_.contains("balloon") && merged["mem_size_mib"] < config_["balloon"]["amount_mib"]) {
+      return fault("Machine config error: The memory size (MiB) is smaller than the previously set balloon device target size.");
+    }
     machine_ = merged;
     return ok();
   }
@@ -169,6 +172,8 @@ Reply Vmm::obey(const RequestRule& rule, const std::string& id, const nlohmann::
     config_["entropy"] = body;
     return ok();
   }
+  if (what == "PUT /balloon") return set_balloon(body);
+  if (rule.path.starts_with("/balloon")) return tell_balloon(what, body);
   if (what == "PUT /snapshot/create") return create_snapshot(body);
   if (what == "PUT /snapshot/load") return load_snapshot(body);
   if (what == "PATCH /vm") {

@@ -27,8 +27,9 @@ enum class Life { kNotStarted, kRunning, kPaused };
 
 class Vmm {
  public:
-  // `mischief`: the daemon's (daemon.h).
-  Vmm(std::string id, std::string version, const std::string& mischief = {}) : id_(std::move(id)), version_(std::move(version)), daemon_(std::make_unique<Daemon>(mischief)) {}
+  // `mischief`: the daemon's (daemon.h), or the balloon's. "balloon-absent": the guest has no driver of it. "balloon-stops": gives 4 MiB and no more.
+  // "balloon-lies": says that it has more to spare than there is in the world.
+  Vmm(std::string id, std::string version, const std::string& mischief = {}) : id_(std::move(id)), version_(std::move(version)), mischief_(mischief), daemon_(std::make_unique<Daemon>(mischief)) {}
 
   [[nodiscard]] Reply handle(const std::string& method, const std::string& path, const std::string& body);
   [[nodiscard]] Life life() const { return life_; }
@@ -58,9 +59,15 @@ class Vmm {
   [[nodiscard]] Reply set_boot_source(const nlohmann::json& body);
   [[nodiscard]] Reply set_network(const nlohmann::json& body);
   [[nodiscard]] Reply set_vsock(const nlohmann::json& body);
+  [[nodiscard]] Reply set_balloon(const nlohmann::json& body);
+  [[nodiscard]] Reply resize_balloon(const nlohmann::json& body);
+  [[nodiscard]] Reply tell_balloon(const std::string& what, const nlohmann::json& body);
+  [[nodiscard]] nlohmann::ordered_json balloon_statistics() const;
+  [[nodiscard]] std::string balloon_command() const;
+  void move_balloon();
   [[nodiscard]] Reply set_mmds(const nlohmann::json& body);
 
-  std::string id_, version_;
+  std::string id_, version_, mischief_;
   Life life_ = Life::kNotStarted;
   nlohmann::json machine_ = {{"vcpu_count", 1}, {"mem_size_mib", 128}, {"smt", false}, {"track_dirty_pages", false}, {"huge_pages", "None"}};
   nlohmann::json config_ = nlohmann::json::object();  // as GET /vm/config tells it

@@ -123,6 +123,20 @@ TEST(StringField, RefusesEverythingElse) {
   EXPECT_FALSE(string_field("{\"state\":\"" + std::string(65, 'a') + "\"}", "state"));
 }
 
+TEST(NumberField, IsTheFirstOfThatName) {
+  EXPECT_EQ(number_field(R"({"target_mib":32,"actual_mib":7})", "actual_mib"), 7u);
+  EXPECT_EQ(number_field(R"({"actual_mib":0,"actual_mib":7})", "actual_mib"), 0u);
+  EXPECT_EQ(number_field(R"({"n":18446744073709551615})", "n"), UINT64_MAX);
+}
+
+TEST(NumberField, RefusesEverythingElse) {
+  for (const char* body : {R"({"n":-1})", R"({"n":"1"})", R"({"n": 1})", R"({"n":1.5})", R"({"n":1e3})", R"({"n":1)", R"({"n":})", R"({"n":)", R"({"n":null})", R"({"n":18446744073709551616})"}) {
+    EXPECT_EQ(number_field(body, "n").error().code, Errc::kMalformed) << body;
+  }
+  EXPECT_EQ(number_field(R"({"nn":1})", "n").error().code, Errc::kNotFound);
+  EXPECT_EQ(number_field("", "n").error().code, Errc::kNotFound);
+}
+
 TEST(Quote, IsShortAndPrintable) {
   EXPECT_EQ(quote("a\x1b[31mb\n\xff"), "a?[31mb??");
   EXPECT_EQ(quote(std::string(1000, 'a')).size(), kMaxQuote);

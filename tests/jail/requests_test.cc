@@ -36,7 +36,8 @@ TEST(Requests, AreTheseBytesInThisOrder) {
       {"PUT", "/mmds/config", R"({"version":"V2","network_interfaces":["eth0"]})"},
       {"PUT", "/mmds",
        R"({"mvm":{"tenant":"acme","pool":"workers","instance":"i-a3f7b2c1","slot":"5","address":"10.240.3.5","generation":"42"}})"},
-      {"PUT", "/entropy", R"({"rate_limiter":{"bandwidth":{"size":65536,"refill_time":1000}}})"}};
+      {"PUT", "/entropy", R"({"rate_limiter":{"bandwidth":{"size":65536,"refill_time":1000}}})"},
+      {"PUT", "/balloon", R"({"amount_mib":0,"deflate_on_oom":true,"stats_polling_interval_s":1})"}};
   EXPECT_EQ(configuration(jail_statement(), kPlace), expected);
 }
 

@@ -61,6 +61,7 @@ std::map<std::string, Bytes> task_seeds() {
     if (statement.word == lang::Word::kJail) made["open-image"] = encode(task_of(Op::kOpenImage, statement));
   }
   const lang::Statement park = test::make(Sign::kMove, lang::Word::kGuest, test::instance(), {lang::kAwake, lang::kParked});
+  made["inflate"] = encode(task_of(Op::kInflate, park));
   made["connect-guest"] = encode(task_of(Op::kConnect, park));
   made["move-guest"] = encode(task_of(Op::kMove, park));
   made["ask-guest"] = encode(task_of(Op::kAsk, park));

@@ -135,6 +135,7 @@ Status tell(const wire::Task& task) {
   const std::string subject = dotted(task.statement.subject);
   if (unlink(path("met." + subject).c_str()) != 0) return forward(violation("speak to a guest without a connection: " + subject));
   if (content("jail." + subject) != "0") return forward(violation("speak to a guest that does not run: " + subject));
+  if (task.statement.numbers[1] == lang::kAwake && exists("inflated." + subject)) return forward(violation("let a guest go on without its memory: " + subject));
   write_file("told." + subject, std::to_string(task.statement.numbers[1]));
   return exists("fail." + thing(task)) ? Status(fail(Errc::kDenied, "do as told", subject)) : Status{};
 }
@@ -155,6 +156,8 @@ const char* name_of(wire::Op op) {
     case wire::Op::kSpend: return "spend";
     case wire::Op::kConnect: return "connect";
     case wire::Op::kAsk: return "ask";
+    case wire::Op::kInflate: return "inflate";
+    case wire::Op::kDeflate: return "deflate";
     default: return "release";
   }
 }
@@ -182,6 +185,12 @@ Status step(const wire::Task& task) {
       return {};
     case wire::Op::kAsk:
       if (unlink(path("met." + subject).c_str()) != 0) return forward(violation("ask a guest without a connection: " + subject));
+      return {};
+    case wire::Op::kInflate:
+      if (content("told." + subject) != std::to_string(lang::kParked)) return forward(violation("blow up the balloon of a guest that has not parked: " + subject));
+      write_file("inflated." + subject, "");
+      return {};
+    case wire::Op::kDeflate: unlink(path("inflated." + subject).c_str());
       return {};
     case wire::Op::kHandOver:
       if (content("snapshot." + subject) != to_hex(task.asleep.file.bytes)) return forward(violation("hand over what is spent, or another: " + subject));

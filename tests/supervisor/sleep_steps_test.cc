@@ -127,14 +127,24 @@ class Telling : public Sleeping {
     }
     return lines;
   }
-  // The two tasks of that line, the second answered so.
+  // The tasks of that line, the one that tells it answered so.
   void tell(Stage& stage, const std::string& line, bool obeys) {
     ASSERT_EQ(stage.tasks(), one(line));
+    if (line == kGoOn) {
+      ASSERT_EQ(stage.task(line).op, wire::Op::kDeflate);
+      ASSERT_TRUE(stage.answer(line));
+      ASSERT_EQ(stage.tasks(), one(line));
+    }
     ASSERT_EQ(stage.task(line).op, wire::Op::kConnect);
     ASSERT_TRUE(stage.answer(line));
     ASSERT_EQ(stage.tasks(), one(line));
     ASSERT_EQ(stage.task(line).op, wire::Op::kMove);
     ASSERT_TRUE(stage.answer(line, obeys));
+    if (line == kGoOn || !obeys) return;
+    ASSERT_EQ(stage.tasks(), one(line));
+    ASSERT_EQ(stage.task(line).op, wire::Op::kInflate);
+    EXPECT_EQ(stage.task(line).asleep.mem, lang::jail_view(*stage.host().state.find(stage.task(line).statement.subject, Word::kJail)).mem_mib);
+    ASSERT_TRUE(stage.answer(line));
   }
 };
 

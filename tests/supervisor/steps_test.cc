@@ -45,8 +45,12 @@ TEST(Steps, OfAWakeSpendTheKeyBeforeAnythingRuns) {
   EXPECT_THAT(steps_of(jail), ElementsAre(Step{Worker::kJail, Op::kUnmake})) << "its end is no wake";
 }
 
-TEST(Steps, ThatTellAGuestSomethingBeginWithAConnection) {
-  EXPECT_THAT(steps_of(statement_of(Sign::kMove, Word::kGuest)), ElementsAre(Step{Worker::kJail, Op::kConnect}, Step{Worker::kGuest, Op::kMove}));
+TEST(Steps, OfAGuestThatParksEndWithItsBalloonAndOfOneThatGoesOnBeginWithIt) {
+  lang::Statement told = statement_of(Sign::kMove, Word::kGuest);
+  told.numbers = {lang::kAwake, lang::kParked};
+  EXPECT_THAT(steps_of(told), ElementsAre(Step{Worker::kJail, Op::kConnect}, Step{Worker::kGuest, Op::kMove}, Step{Worker::kJail, Op::kInflate}));
+  told.numbers = {lang::kParked, lang::kAwake};
+  EXPECT_THAT(steps_of(told), ElementsAre(Step{Worker::kJail, Op::kDeflate}, Step{Worker::kJail, Op::kConnect}, Step{Worker::kGuest, Op::kMove}));
 }
 
 }  // namespace
