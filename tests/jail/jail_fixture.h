@@ -85,7 +85,7 @@ class JailFixture : public testing::Test {
     cgroup_ = mount + "/" + fs::path(state_).filename().string();
     std::ofstream(mount + "/cgroup.subtree_control") << "+cpu +memory +pids +io";  // where the machine has them to give
     ASSERT_TRUE(fs::create_directory(cgroup_));
-    const std::string kernel = real() ? content_of(firecracker_dir() + "/vmlinux") : "a kernel";
+    const std::string kernel = guest_kernel();
     manifest_ = {*FlakeRef::from("path:test"), sha256("a lock file"), {sha256(kernel), kernel.size()}, {sha256("a tree"), 2}};
     image_ = sha256(lang::print(lang::document_of(manifest_)));
     write_image("kernel", kernel);
@@ -147,6 +147,7 @@ class JailFixture : public testing::Test {
   // Given MVM_FIRECRACKER_DIR, the real one: firecracker, jailer, vmlinux and rootfs.ext4 are there.
   static bool real() { return std::getenv("MVM_FIRECRACKER_DIR") != nullptr; }
   static std::string firecracker_dir() { return real() ? std::getenv("MVM_FIRECRACKER_DIR") : MVM_DOUBLES_DIR; }
+  [[nodiscard]] virtual std::string guest_kernel() const { return real() ? content_of(firecracker_dir() + "/vmlinux") : "a kernel"; }
   static std::string content_of(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
