@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace mvm::snapshot_file {
 namespace {
@@ -67,6 +68,15 @@ Result<Packed> Packer::pack_bytes(std::span<const std::uint8_t> bytes) {
   if (bytes.empty() || bytes.size() > chunk_) return fail(Errc::kMalformed, "pack bytes", "length");
   std::ranges::fill(head_, std::uint8_t{0});
   return finish(bytes);
+}
+
+void lay_out(const Unpacked& chunk, std::span<std::uint8_t> to) {
+  const std::uint8_t* data = chunk.data.data();
+  for (std::size_t i = 0; i < chunk.pages.size(); ++i) {
+    std::uint8_t* const page = to.data() + i * kPage;
+    if (chunk.pages[i] == PageIs::kData) std::copy_n(std::exchange(data, data + kPage), kPage, page);
+    else std::fill_n(page, kPage, std::uint8_t{0});
+  }
 }
 
 Unpacker::Unpacker(Kind kind, std::uint32_t chunk)

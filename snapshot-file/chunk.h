@@ -57,6 +57,9 @@ struct Unpacked {
   std::span<const std::uint8_t> data;
 };
 
+// Each page in its place; what is no data is zeros. `to`: a whole chunk.
+void lay_out(const Unpacked& chunk, std::span<std::uint8_t> to);
+
 class Unpacker {
  public:
   Unpacker(Kind kind, std::uint32_t chunk);

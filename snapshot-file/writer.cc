@@ -161,13 +161,7 @@ class Writer {
     if (!source_.copied->holds(number)) return Chunk::kZero;
     const auto from = source_.copied->chunk(number);
     if (!from) return forward(from.error());
-    const std::uint8_t* data = from->data.data();
-    std::uint8_t* to = chunk_.data();
-    for (const PageIs page : from->pages) {
-      if (page == PageIs::kData) std::copy_n(std::exchange(data, data + kPage), kPage, to);
-      else std::fill_n(to, kPage, std::uint8_t{0});
-      to += kPage;
-    }
+    lay_out(*from, chunk_);
     return Chunk::kRead;
   }
 
@@ -207,20 +201,16 @@ class Writer {
     return ok;
   }
 
-  Status give_back(std::uint64_t up_to) {
-    if (source_.consumed == Consumed::kKept || source_.copied != nullptr || up_to - freed_ < kFreeAt) return {};
-    if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(up_to - freed_)) != 0) {
-      return fail_errno(errno, "free what is sealed", "memory");
-    }
-    freed_ = up_to;
-    return {};
-  }
+  Status give_back(std::uint64_t up_to) { return up_to - freed_ < kFreeAt ? Status{} : free_to(up_to); }
+  Status give_back_rest() { return free_to(header_.memory); }
 
-  Status give_back_rest() {
-    if (source_.consumed == Consumed::kKept || source_.copied != nullptr || freed_ == header_.memory) return {};
-    if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(header_.memory - freed_)) != 0) {
+  // What is copied is its owner's.
+  Status free_to(std::uint64_t end) {
+    if (source_.consumed == Consumed::kKept || source_.copied != nullptr || freed_ == end) return {};
+    if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(end - freed_)) != 0) {
       return fail_errno(errno, "free what is sealed", "memory");
     }
+    freed_ = end;
     return {};
   }
 

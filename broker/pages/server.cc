@@ -157,19 +157,18 @@ Result<Server::Went> Server::fill_small(std::uint32_t chunk, For what) {
 Result<Server::Went> Server::fill_huge(std::uint32_t chunk, For what) {
   const std::uint32_t many = kHugePage / chunk_, first = chunk / many * many;
   const std::uint64_t page = std::uint64_t{first} * chunk_ / kPage;
+  const bool removed = removed_[page];
   bool holds = false;
-  std::ranges::fill(huge_, std::uint8_t{0});
-  for (std::uint32_t i = 0; i < many && !removed_[page]; ++i) {
-    if (!image_->holds(first + i)) continue;
+  for (std::uint32_t i = 0; i < many; ++i) {
+    const auto to = std::span(huge_).subspan(std::size_t{i} * chunk_, chunk_);
+    if (removed || !image_->holds(first + i)) {
+      std::ranges::fill(to, std::uint8_t{0});
+      continue;
+    }
     holds = true;
     const auto unpacked = image_->chunk(first + i);
     if (!unpacked) return forward(unpacked.error());
-    std::uint8_t* to = huge_.data() + std::size_t{i} * chunk_;
-    const std::uint8_t* data = unpacked->data.data();
-    for (const PageIs kind : unpacked->pages) {
-      if (kind == PageIs::kData) std::copy_n(std::exchange(data, data + kPage), kPage, to);
-      to += kPage;
-    }
+    snapshot_file::lay_out(*unpacked, to);
   }
   if (holds || what == For::kFault) {
     const auto went = put_run(page, kHugePage / kPage, huge_.data());
