@@ -2,14 +2,13 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "planner/files.h"
+#include "planner/unix_socket.h"
 
 namespace mvm::planner {
 namespace {
@@ -37,14 +36,12 @@ Result<std::optional<wire::AgentRequest>> receive(int socket) {
 }  // namespace
 
 Result<Fd> Api::listen_at(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(Errc::kLimit, "listen", path);
-  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const auto address = unix_address(path, "listen");
+  if (!address) return forward(address.error());
   if (auto gone = remove_file(path); !gone) return forward(gone.error());
   Fd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.valid()) return fail_errno(errno, "make a socket", path);
-  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return fail_errno(errno, "bind", path);
+  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) return fail_errno(errno, "bind", path);
   if (chmod(path.c_str(), kSocketMode) != 0) return fail_errno(errno, "set the mode of", path);
   if (listen(listener.get(), static_cast<int>(kMaxApiConnections)) != 0) return fail_errno(errno, "listen", path);
   return listener;

@@ -1,8 +1,6 @@
 #include "planner/broker_client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
@@ -11,6 +9,7 @@
 
 #include "base/descriptors.h"
 #include "base/sealed.h"
+#include "planner/unix_socket.h"
 #include "policy-lang/table.h"
 
 namespace mvm::planner {
@@ -45,15 +44,6 @@ struct Received {
   Fd descriptor;  // where the event comes with one
 };
 
-Status wait_readable(const Fd& socket, int timeout_ms) {
-  pollfd waited{socket.get(), POLLIN, 0};
-  const long ready = TEMP_FAILURE_RETRY(poll(&waited, 1, timeout_ms));
-  const int saved = errno;
-  if (ready < 0) return fail_errno(saved, "wait for hostd");
-  if (ready == 0) return fail(Errc::kTimeout, "wait for hostd");
-  return {};
-}
-
 Result<Fd> descriptor_in(msghdr& message) {
   std::vector<Fd> descriptors = descriptors_in(message);
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return fail(Errc::kMalformed, "read from hostd");
@@ -62,7 +52,7 @@ Result<Fd> descriptor_in(msghdr& message) {
 
 // `timeout_ms` as of poll(2): -1 waits for ever.
 Result<Received> receive(const Fd& socket, int timeout_ms) {
-  if (auto ready = wait_readable(socket, timeout_ms); !ready) return forward(ready.error());
+  if (auto ready = wait_readable(socket, timeout_ms, "wait for hostd"); !ready) return forward(ready.error());
   std::vector<std::uint8_t> bytes(wire::kMaxEvent);
   iovec part{bytes.data(), bytes.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
@@ -106,18 +96,9 @@ Status check_state(std::string_view text, const Digest& digest) {
 }  // namespace
 
 Result<BrokerClient> BrokerClient::connect(const std::string& socket_path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path) return fail(Errc::kLimit, "connect to hostd", socket_path);
-  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  const int socket_errno = errno;
-  if (!socket.valid()) return fail_errno(socket_errno, "make a socket");
-  if (TEMP_FAILURE_RETRY(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address)) != 0) {
-    const int saved = errno;
-    return fail_errno(saved, "connect to hostd", socket_path);
-  }
-  return BrokerClient(std::move(socket));
+  auto socket = connect_to(socket_path, "connect to hostd");
+  if (!socket) return forward(socket.error());
+  return BrokerClient(*std::move(socket));
 }
 
 Result<wire::Event> BrokerClient::submit(const Submission& submission, const OnEvent& on_event) {

@@ -3,15 +3,16 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <array>
 #include <thread>
 
+#include "base/descriptors.h"
 #include "planner/agent_client.h"
 #include "planner/files.h"
+#include "planner/unix_socket.h"
 
 namespace mvm::planner {
 namespace {
@@ -28,12 +29,9 @@ class AgentApi : public ::testing::Test {
   }
   void TearDown() override { unlink(path_.c_str()); }
   Fd connected() const {
-    Fd client(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
-    EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    return client;
+    auto client = connect_to(path_, "connect to agentd");
+    EXPECT_TRUE(client);
+    return client ? *std::move(client) : Fd();
   }
   static void say(const Fd& client, const std::vector<std::uint8_t>& bytes) {
     EXPECT_EQ(send(client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
@@ -81,21 +79,7 @@ TEST_F(AgentApi, ClosesWhatIsNoRequest) {
   const Fd noise = connected(), much = connected(), carries = connected();
   say(noise, {1, 2, 3});
   say(much, std::vector<std::uint8_t>(wire::kMaxAgentMessage + 1, 7));
-  std::vector<std::uint8_t> bytes = wire::encode(kWake);
-  iovec part{bytes.data(), bytes.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = carries.get();
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  ASSERT_GT(sendmsg(carries.get(), &message, MSG_NOSIGNAL), 0);
+  ASSERT_TRUE(send_with_descriptors(carries.get(), wire::encode(kWake), std::array{carries.get()}));
   EXPECT_TRUE(take().empty());
   EXPECT_TRUE(is_closed(noise));
   EXPECT_TRUE(is_closed(much));

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/descriptors.h"
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/sealed.h"
@@ -92,22 +93,9 @@ class PlayedBroker {
   }
 
   static void send_event(int peer, const wire::Event& event, int fd) {
-    std::vector<std::uint8_t> bytes = wire::encode(event);
-    iovec part{bytes.data(), bytes.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    if (fd >= 0) {
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    if (sendmsg(peer, &message, MSG_NOSIGNAL) < 0) std::perror("sendmsg");
+    const std::vector<std::uint8_t> bytes = wire::encode(event);
+    const bool sent = fd >= 0 ? send_with_descriptors(peer, bytes, std::array{fd}).has_value() : send(peer, bytes.data(), bytes.size(), MSG_NOSIGNAL) >= 0;
+    if (!sent) std::perror("send an event");
   }
 
   std::string path_;
