@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <ranges>
 #include <utility>
 
 #include "planner/instances.h"
@@ -93,12 +94,16 @@ class Round {
     else fleet_.rules.erase(tenant.subject);
   }
 
+  // The pool's instances, those that are nothing any more included.
+  [[nodiscard]] auto of_pool(const Subject& pool) const {
+    return std::ranges::subrange(fleet_.instances.lower_bound(pool), fleet_.instances.end()) |
+           std::views::take_while([pool](const auto& entry) { return entry.first.tenant == pool.tenant && entry.first.pool == pool.pool; });
+  }
+
   [[nodiscard]] Members members(const Subject& pool, Phase phase) const {
     Members found;
-    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
-      const Subject& subject = at->first;
-      if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
-      if (!at->second.empty() && at->second.phase() == phase && !aside_.contains(subject)) found.push_back(subject);
+    for (const auto& [subject, instance] : of_pool(pool)) {
+      if (!instance.empty() && instance.phase() == phase && !aside_.contains(subject)) found.push_back(subject);
     }
     return found;
   }
@@ -108,9 +113,7 @@ class Round {
   void set_aside(const Subject& pool, lang::PoolView& counts) {
     const auto take_from = [](std::uint64_t& count) { count -= std::min<std::uint64_t>(count, 1); };
     const bool may_rest = !counts.pinned && !counts.critical;
-    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
-      const auto& [subject, instance] = *at;
-      if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
+    for (const auto& [subject, instance] : of_pool(pool)) {
       if (instance.empty()) continue;
       if (instance.phase() == Phase::kStopped) {
         if (in_.held.contains(subject)) aside_.insert(subject);
@@ -230,9 +233,7 @@ class Round {
   // V5 of docs/language.md: beyond those that are stopped or asleep, no more instances than the counts want.
   [[nodiscard]] bool may_create(const Subject& pool) const {
     std::uint64_t live = 0;
-    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end(); ++at) {
-      const auto& [subject, instance] = *at;
-      if (subject.tenant != pool.tenant || subject.pool != pool.pool) break;
+    for (const auto& [subject, instance] : of_pool(pool)) {
       const Phase phase = instance.phase();
       if (phase == Phase::kSleeping || instance.empty()) continue;
       live += phase != Phase::kStopped || instance.line(Word::kVolume) == nullptr;
@@ -381,10 +382,10 @@ class Round {
     if (!supports(lang::set_of(Word::kSnapshot, Word::kBase)) || wanted.pinned || fleet_.bases.contains(pool)) return;
     Members sleeping;
     std::size_t all = 0;
-    for (auto at = fleet_.instances.lower_bound(pool); at != fleet_.instances.end() && at->first.tenant == pool.tenant && at->first.pool == pool.pool; ++at) {
-      if (at->second.empty()) continue;
-      all += at->second.phase() != Phase::kStopped;
-      if (at->second.phase() == Phase::kSleeping) sleeping.push_back(at->first);
+    for (const auto& [subject, instance] : of_pool(pool)) {
+      if (instance.empty()) continue;
+      all += instance.phase() != Phase::kStopped;
+      if (instance.phase() == Phase::kSleeping) sleeping.push_back(subject);
     }
     const auto copied = std::ranges::find_if(sleeping, [&](const Subject& subject) {
       const Statement& snapshot = *fleet_.instances.at(subject).line(Word::kSnapshot);
@@ -400,9 +401,9 @@ class Round {
       if (pool != nullptr && is_wanted(entry.second, lang::pool_view(*pool))) return false;
       const auto stands_on_it = [&](const auto& each) {
         const Statement* snapshot = each.second.line(Word::kSnapshot);
-        return snapshot != nullptr && lang::is_diff(*snapshot) && each.first.tenant == entry.first.tenant && each.first.pool == entry.first.pool;
+        return snapshot != nullptr && lang::is_diff(*snapshot);
       };
-      return std::ranges::none_of(fleet_.instances, stands_on_it);
+      return std::ranges::none_of(of_pool(entry.first), stands_on_it);
     });
   }
 
