@@ -1,6 +1,6 @@
 // Which instances rest: those that have had nothing to do for a while, the coldest first where memory is short, and those that someone put to sleep by
 // hand. What rests counts as running to its pool; it is woken by being asked for (docs/idle.md). Also which are left alone for a while.
-// Pure: what was read and what time it is are given. Proven by: tests/planner/idle_test.cc.
+// Pure: what was read and what time it is are given. Proven by: tests/planner/idle_test.cc, tests/planner/idle_drawn_test.cc.
 #pragma once
 
 #include <chrono>

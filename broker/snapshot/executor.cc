@@ -233,9 +233,7 @@ Status hand_over(const Host& host, const wire::Task& task) {
   if (!state) return forward(state.error());
   auto under = base_of(host, task, header);
   if (!under) return forward(under.error());
-  std::optional<snapshot_file::Reader> beneath;
-  if (under->reader) beneath.emplace(*std::move(under->reader));
-  if (auto image = snapshot_file::Image::make(std::move(own->reader), std::move(beneath)); !image) return forward(image.error());
+  if (auto image = snapshot_file::Image::make(std::move(own->reader), std::move(under->reader)); !image) return forward(image.error());
   auto channel = order_in_channel(order, {std::move(own->data_key), std::move(under->data_key)});
   if (!channel) return forward(channel.error());
   return send_hand_over(host.link.get(), {task.statement.subject, jail.boot_digest, header.fits.vmm, std::move(channel->ours), std::move(channel->theirs), std::move(own->file),
