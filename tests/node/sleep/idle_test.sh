@@ -30,7 +30,7 @@ wanted_three() {
     {
         echo "prune tenants=yes pools=yes"
         echo "tenant acme net=3 subnet=10.240.3.0/24 vcpus=32 mem=16384 running=16 warm=4 pools=4 instances=32 disk=1024 secrets=none"
-        for pool in "kept 1 yes" "jobs $1 no"; do
+        for pool in "kept 1 yes" "tasks $1 no"; do
             read -r name running pinned <<<"$pool"
             echo "pool acme/$name image=sha256:$image vcpus=1 mem=$guest_mib data=0 running=$running warm=0 sleeping=0 pinned=$pinned critical=no compression=zstd config=none"
         done
@@ -59,7 +59,7 @@ quick 0 0
 wanted_three 2
 wait_until 60 eval '[ "$(instances | wc -l)" = 3 ]' || give_up "three do not run"
 kept=$(instances | grep ^acme/kept/)
-idle=$(instances | grep ^acme/jobs/ | head -1) busy=$(instances | grep ^acme/jobs/ | tail -1)
+idle=$(instances | grep ^acme/tasks/ | head -1) busy=$(instances | grep ^acme/tasks/ | tail -1)
 check "the guests are told" eval '[ "$(guest_says "$idle" "work idle") $(guest_says "$busy" "work busy") $(guest_says "$kept" "work idle")" = "ok ok ok" ]'
 check "what a guest says is read" reads "$idle" "guest=idle"
 check "of another, too" reads "$busy" "guest=busy"
@@ -85,11 +85,11 @@ sleep 3
 check "it sleeps on when agentd starts again" is "$idle" sleeping
 
 quick 0 0
-check "agentd listens" wait_until 20 eval 'mvm wake acme/jobs 1'
+check "agentd listens" wait_until 20 eval 'mvm wake acme/tasks 1'
 before=$(done_in_log "+ jail $idle")
-mvm wake acme/jobs 2 >"$scratch/first" 2>&1 &
+mvm wake acme/tasks 2 >"$scratch/first" 2>&1 &
 first=$!
-mvm wake acme/jobs 2 >"$scratch/second" 2>&1 &
+mvm wake acme/tasks 2 >"$scratch/second" 2>&1 &
 second=$!
 check "the one wake is done" wait $first
 check "the other, too" wait $second
@@ -98,13 +98,13 @@ check "of two wakes at once one woke it" test "$(cat "$scratch/first" "$scratch/
 check "once" test $(($(done_in_log "+ jail $idle") - before)) = 1
 check "its guest goes on" wait_until 10 eval '[ "$(guest_says "$idle" daemon | cut -d" " -f1-6)" = "parks 2 wakes 2 goes 2" ]'
 check "with all of its memory" wait_until 60 remembers "$idle"
-check "whoever is awake is not woken" eval '[ "$(mvm wake acme/jobs 1)" = "2 are awake, 0 were woken" ]'
-check "more than there are to be is refused" eval '! mvm wake acme/jobs 3'
+check "whoever is awake is not woken" eval '[ "$(mvm wake acme/tasks 1)" = "2 are awake, 0 were woken" ]'
+check "more than there are to be is refused" eval '! mvm wake acme/tasks 3'
 check "by hand: sleep" mvm sleep "$busy"
 check "it sleeps, busy as it was" is "$busy" sleeping
 check "a pinned one does not" eval '! mvm sleep "$kept"'
-check "agentd's user may wake" eval 'agent_mvm wake acme/jobs 2 | grep -q "2 are awake, 1 was woken"'
-check "nobody else" eval '! setpriv --reuid=nobody --regid=nogroup --clear-groups mvm wake acme/jobs 2'
+check "agentd's user may wake" eval 'agent_mvm wake acme/tasks 2 | grep -q "2 are awake, 1 was woken"'
+check "nobody else" eval '! setpriv --reuid=nobody --regid=nogroup --clear-groups mvm wake acme/tasks 2'
 
 wanted_nothing "$scratch/nothing.projection"
 drive "$scratch/nothing.projection"
