@@ -188,6 +188,9 @@ Status Microvms::load(Api& api, const lang::Statement& jail, const wire::Place& 
     if (auto placed = place_userfaultfd(root, place.uid); !placed) return placed;
   }
   if (auto loaded = send(api, load_snapshot(way_), kSnapshotTime); !loaded) return loaded;
+  for (const Request& limit : limits(place)) {
+    if (auto set = send(api, limit); !set) return set;
+  }
   if (auto told = send(api, metadata(jail, place)); !told) return told;
   if (auto closed = close_jail(root); !closed) return closed;
   const auto directory = memory_.open(jail.subject);

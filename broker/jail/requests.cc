@@ -44,35 +44,39 @@ Request boot_source(const wire::Place& place) {
 // What the plan says, up to `most`; 0: it says nothing.
 std::uint64_t bounded(std::uint64_t said, std::uint64_t most) { return said == 0 ? most : std::min(said, most); }
 
+std::string drive_limiter(const wire::Place& place) {
+  return "\"rate_limiter\":" + limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}});
+}
+
+std::string net_limiters(const wire::Place& place) {
+  const std::string rate = limiter({{"bandwidth", bounded(place.mbps * (1'000'000 / 8), kNetBytes)}, {"ops", bounded(place.pps, kNetPackets)}});
+  return "\"rx_rate_limiter\":" + rate + ",\"tx_rate_limiter\":" + rate;
+}
+
 Request root_drive(const wire::Place& place) {
   return {"PUT", "/drives/rootfs",
           "{\"drive_id\":\"rootfs\",\"path_on_host\":\"/rootfs\",\"is_root_device\":true,\"is_read_only\":true,"
-          "\"cache_type\":\"Unsafe\",\"rate_limiter\":" +
-              limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
+          "\"cache_type\":\"Unsafe\"," + drive_limiter(place) + "}"};
 }
 
 // A flush of the guest's is one of the device's: nothing that a guest was told is on the disk may be in a cache only.
 Request data_drive(const wire::Place& place) {
   return {"PUT", "/drives/data",
           "{\"drive_id\":\"data\",\"path_on_host\":\"/data\",\"is_root_device\":false,\"is_read_only\":false,"
-          "\"cache_type\":\"Writeback\",\"rate_limiter\":" +
-              limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
+          "\"cache_type\":\"Writeback\"," + drive_limiter(place) + "}"};
 }
 
 Request file_drive(const FileDrive& drive, const wire::Place& place) {
   const std::string name = drive.name;
   return {"PUT", "/drives/" + name,
           "{\"drive_id\":\"" + name + "\",\"path_on_host\":\"/" + name + "\",\"is_root_device\":false,\"is_read_only\":true,"
-          "\"cache_type\":\"Unsafe\",\"rate_limiter\":" +
-              limiter({{"bandwidth", bounded(place.io << 20, kDriveBytes)}, {"ops", kDriveOps}}) + "}"};
+          "\"cache_type\":\"Unsafe\"," + drive_limiter(place) + "}"};
 }
 
 Request network_interface(const wire::Place& place) {
-  const std::string rate = limiter({{"bandwidth", bounded(place.mbps * (1'000'000 / 8), kNetBytes)}, {"ops", bounded(place.pps, kNetPackets)}});
   return {"PUT", "/network-interfaces/eth0",
           "{\"iface_id\":\"eth0\",\"host_dev_name\":\"" + tap_name(place.net, place.slot) + "\",\"guest_mac\":\"" +
-              mac_to_string(instance_mac(place.net, place.slot)) + "\",\"rx_rate_limiter\":" + rate +
-              ",\"tx_rate_limiter\":" + rate + "}"};
+              mac_to_string(instance_mac(place.net, place.slot)) + "\"," + net_limiters(place) + "}"};
 }
 
 // A slot is at least 3, and so is a guest's context id (vsock(7)); the host never routes by it, as each VMM has its own socket.
@@ -135,6 +139,17 @@ Request load_snapshot(Way way) {
   return {"PUT", "/snapshot/load", "{\"snapshot_path\":\"/memory/state\",\"mem_backend\":{" + backend + "},\"resume_vm\":false}"};
 }
 Request resize_balloon(std::uint32_t mib) { return {"PATCH", "/balloon", "{\"amount_mib\":" + std::to_string(mib) + "}"}; }
+std::vector<Request> limits(const wire::Place& place) {
+  std::vector<std::string> drives = {"rootfs"};
+  if ((place.drives & wire::kDataDrive) != 0) drives.emplace_back("data");
+  for (const FileDrive& each : kFileDrives) {
+    if ((place.drives & each.bit) != 0) drives.emplace_back(each.name);
+  }
+  std::vector<Request> all;
+  for (const std::string& name : drives) all.push_back({"PATCH", "/drives/" + name, "{\"drive_id\":\"" + name + "\"," + drive_limiter(place) + "}"});
+  all.push_back({"PATCH", "/network-interfaces/eth0", "{\"iface_id\":\"eth0\"," + net_limiters(place) + "}"});
+  return all;
+}
 Request metadata(const lang::Statement& jail, const wire::Place& place) { return mmds(jail.subject, place); }
 
 Status check_version(std::string_view version) {

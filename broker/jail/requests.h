@@ -42,6 +42,8 @@ inline constexpr std::uint64_t kEntropyBytes = 64ull << 10;
 // in a snapshot, so they are put anew.
 [[nodiscard]] Request create_snapshot();
 [[nodiscard]] Request load_snapshot(Way way);
+// A snapshot brings the limits of its devices along, as they were when it was made: these set them, while it is paused, to what tap and cgroup say now.
+[[nodiscard]] std::vector<Request> limits(const wire::Place& place);
 [[nodiscard]] Request metadata(const lang::Statement& jail, const wire::Place& place);
 // Of what has started; at boot it is empty.
 [[nodiscard]] Request resize_balloon(std::uint32_t mib);

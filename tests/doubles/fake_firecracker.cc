@@ -8,7 +8,7 @@
 //                         "timeout"), "send HEX" (any frame), "address", "seen" (frames that came), "state";
 //                         "balloon" (MiB asked for and given);
 //                         "memory" (how many restored pages were looked at, and were wrong), "dirty N" (write N pages);
-//                         "mmds GET /path Header:value..." (what its metadata service answers, mmds.h)
+//                         "limits DEVICE" (its rate limiters); "mmds GET /path Header:value..." (what its metadata service answers, mmds.h)
 //
 // Misbehaves when the first line of /rootfs says so, for tests of who must live with it:
 //   mvm-double die-at-start | die-after-start | deaf | hang-on M /path | bad-http M /path | refuse M /path | flood M /path
@@ -239,6 +239,8 @@ class Server {
         say(client.fd, vmm_.daemon().told() + "\n");
       } else if (line == "memory" || line == "canary" || line == "balloon" || line.starts_with("dirty ")) {
         say(client.fd, vmm_.memory_command(line) + "\n");
+      } else if (line.starts_with("limits ")) {
+        say(client.fd, vmm_.limits_command(line.substr(7)) + "\n");
       } else if (line.starts_with("mmds ")) {
         say(client.fd, vmm_.mmds_command(line.substr(5)) + "\n");
       } else if (const auto answer = vmm_.guest().command(client.id, line)) {

@@ -142,6 +142,23 @@ STORIES = {
         ("PATCH", "/vm", '{"state":"Stopped"}'),
         ("PATCH", "/vm", '{"state":"Resumed"}'), ("GET", "/", ""), ("PATCH", "/vm", '{"state":"Resumed"}'),
     ],
+    "limits": [
+        ("PUT", "/machine-config", '{"vcpu_count":1,"mem_size_mib":64}'), *BOOT,
+        ("PUT", "/drives/rootfs", DRIVE % ("rootfs", "/rootfs", "true", "true")),
+        ("PUT", "/network-interfaces/eth0", '{"iface_id":"eth0","host_dev_name":"tap0","guest_mac":"02:00:00:00:00:01"}'),
+        ("PATCH", "/drives/rootfs", '{"drive_id":"rootfs",' + LIMITED + "}"),
+        ("PATCH", "/network-interfaces/eth0", '{"iface_id":"eth0"}'),
+        *START,
+        ("PATCH", "/drives/rootfs", '{"drive_id":"rootfs",' + LIMITED + "}"),
+        ("PATCH", "/drives/none", '{"drive_id":"none",' + LIMITED + "}"),
+        ("PATCH", "/drives/rootfs", '{"drive_id":"none",' + LIMITED + "}"),
+        ("PATCH", "/drives/rootfs", '{' + LIMITED + "}"),
+        ("PATCH", "/network-interfaces/eth0", '{"iface_id":"eth0","rx_' + LIMITED[1:] + ',"tx_' + LIMITED[1:] + "}"),
+        ("PATCH", "/network-interfaces/eth0", '{"iface_id":"eth0"}'),
+        ("PATCH", "/network-interfaces/eth1", '{"iface_id":"eth1"}'),
+        ("PATCH", "/vm", '{"state":"Paused"}'),
+        ("PATCH", "/drives/rootfs", '{"drive_id":"rootfs",' + LIMITED + "}"),
+    ],
 }
 
 

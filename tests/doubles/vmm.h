@@ -42,6 +42,8 @@ class Vmm {
   // of them. While it runs.
   [[nodiscard]] std::string memory_command(const std::string& line);
 
+  // The rate limiters of the device of that name, as they stand, or that there is none.
+  [[nodiscard]] std::string limits_command(const std::string& id) const;
   // What the guest gets of its metadata service, by the address that is configured: mmds.h has the request and the answer.
   [[nodiscard]] std::string mmds_command(const std::string& request);
 
@@ -58,6 +60,7 @@ class Vmm {
   [[nodiscard]] Reply set_drive(const nlohmann::json& body);
   [[nodiscard]] Reply set_boot_source(const nlohmann::json& body);
   [[nodiscard]] Reply set_network(const nlohmann::json& body);
+  [[nodiscard]] Reply patch_device(const char* kind, const char* name, const std::string& id, const nlohmann::json& body);
   [[nodiscard]] Reply set_vsock(const nlohmann::json& body);
   [[nodiscard]] Reply set_balloon(const nlohmann::json& body);
   [[nodiscard]] Reply resize_balloon(const nlohmann::json& body);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "broker/jail/launch.h"
 #include "policy-lang/table.h"
 #include "tests/doubles/api_table.h"
@@ -76,6 +78,20 @@ TEST(Requests, LimitAsThePlanSaysAndNeverMoreThanIsBuiltIn) {
   EXPECT_EQ(body_of("/network-interfaces/eth0", kPlace), body_of("/network-interfaces/eth0", place));
 }
 
+TEST(Requests, LimitWhatWakesByTheseBytes) {
+  wire::Place place = kPlace;
+  place.drives = wire::kDataDrive | wire::kConfigDrive;
+  place.pps = 1000, place.mbps = 80, place.io = 20;
+  const std::string drive = R"("rate_limiter":{"bandwidth":{"size":20971520,"refill_time":1000},"ops":{"size":50000,"refill_time":1000}}})";
+  const std::string slow = R"({"bandwidth":{"size":10000000,"refill_time":1000},"ops":{"size":1000,"refill_time":1000}})";
+  const std::vector<Request> expected = {
+      {"PATCH", "/drives/rootfs", R"({"drive_id":"rootfs",)" + drive},
+      {"PATCH", "/drives/data", R"({"drive_id":"data",)" + drive},
+      {"PATCH", "/drives/config", R"({"drive_id":"config",)" + drive},
+      {"PATCH", "/network-interfaces/eth0", R"({"iface_id":"eth0","rx_rate_limiter":)" + slow + R"(,"tx_rate_limiter":)" + slow + "}"}};
+  EXPECT_EQ(limits(place), expected);
+}
+
 // The rule of the API's table that a request falls under, its path without what stands for {id}.
 const doubles::RequestRule* rule_of(const Request& request) {
   const auto matches = [](const std::string& path, const std::string& pattern) {
@@ -93,6 +109,23 @@ std::vector<nlohmann::json> buckets_in(const nlohmann::json& body) {
     if (body.contains(limiter))
       for (const auto& [name, bucket] : body[limiter].items()) found.push_back(bucket);
   return found;
+}
+
+// A snapshot brings none that these do not set, or it would keep what it was made with.
+TEST(Requests, LimitOfWhatWakesAllThatIsLimitedOfWhatBoots) {
+  wire::Place place = kPlace;
+  place.drives = wire::kAllDrives;
+  place.pps = 1000, place.mbps = 80, place.io = 20;
+  const auto limited = [&](const std::vector<Request>& requests) {
+    std::map<std::string, std::vector<nlohmann::json>> found;
+    for (const Request& request : requests) {
+      if (auto buckets = buckets_in(doubles::parse_json(request.body)); !buckets.empty()) found[request.path] = std::move(buckets);
+    }
+    return found;
+  };
+  auto of_what_boots = limited(configuration(jail_statement(), place));
+  EXPECT_EQ(of_what_boots.erase("/entropy"), 1u) << "the plan has no say in it";
+  EXPECT_EQ(limited(limits(place)), of_what_boots);
 }
 
 // A bucket of size 0, or that refills in no time, is none to Firecracker (src/vmm/src/rate_limiter): the guest would have no limit.

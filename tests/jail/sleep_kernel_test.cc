@@ -124,6 +124,21 @@ TEST_F(Wake, StaysWarmWhereItsLineSaysSo) {
   EXPECT_EQ(ask_guest("state"), "paused");
 }
 
+// A snapshot of Firecracker's has the limiters of its devices as they were.
+TEST_F(Wake, IsLimitedAsItsTapAndCgroupSayNow) {
+  const std::string before = R"("bandwidth":{"refill_time":1000,"size":268435456},"ops":{"refill_time":1000,"size":200000})";
+  const std::string now = R"("bandwidth":{"refill_time":1000,"size":10000000},"ops":{"refill_time":1000,"size":1000})";
+  ASSERT_TRUE(to_sealer(wake_task(wire::Op::kHandOver, 1)).ok);
+  wire::Task make = wake_task(wire::Op::kMake, 1);
+  make.place.pps = 1000, make.place.mbps = 80, make.place.io = 20;
+  const auto made = to_jail(make);
+  ASSERT_TRUE(made.ok) << made.error.message();
+  ASSERT_TRUE(to_sealer(wake_task(wire::Op::kSpend, 1)).ok);
+  ASSERT_TRUE(to_jail(wake_task(wire::Op::kRelease, 1)).ok);
+  EXPECT_EQ(ask_guest("limits eth0"), "{\"rx_rate_limiter\":{" + now + "},\"tx_rate_limiter\":{" + now + "}}") << "and not " << before;
+  EXPECT_THAT(ask_guest("limits rootfs"), HasSubstr(R"("bandwidth":{"refill_time":1000,"size":20971520})"));
+}
+
 TEST_F(Wake, IsNotHadTwice) {
   load();
   ASSERT_TRUE(to_sealer(wake_task(wire::Op::kSpend, 1)).ok);
