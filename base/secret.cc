@@ -40,10 +40,7 @@ class SecretPages {
   static Result<std::shared_ptr<SecretPages>> make(std::size_t bytes, SecretArena::Memory memory);
   SecretPages(const SecretPages&) = delete;
   SecretPages& operator=(const SecretPages&) = delete;
-  ~SecretPages() {
-    OPENSSL_cleanse(begin_, size());
-    munmap(begin_ - kPage, size() + 2 * kPage);
-  }
+  ~SecretPages() { munmap(begin_ - kPage, size() + 2 * kPage); }  // all that was taken has been overwritten as it was given back
 
   Result<std::span<std::uint8_t>> take(std::size_t bytes);
   void give_back(std::span<std::uint8_t> bytes);
@@ -86,7 +83,7 @@ Result<std::shared_ptr<SecretPages>> SecretPages::make(std::size_t bytes, Secret
 Result<std::span<std::uint8_t>> SecretPages::take(std::size_t bytes) {
   const std::size_t wanted = pages_for(bytes);
   const std::lock_guard lock(mutex_);
-  if (wanted == 0 || wanted > taken_.size()) return fail(Errc::kLimit, "take memory for a secret");
+  if (wanted == 0) return fail(Errc::kLimit, "take memory for a secret");
   const auto free = std::search_n(taken_.begin(), taken_.end(), static_cast<std::ptrdiff_t>(wanted), false);
   if (free == taken_.end()) return fail(Errc::kLimit, "take memory for a secret");
   std::fill_n(free, wanted, true);

@@ -39,8 +39,8 @@ class Taken final : public Json::json_sax_t {
   bool string(string_t& value) override {
     if (!is_not(number_path_)) return false;
     if (is_not(text_path_)) return true;
-    if (text_ || value.empty()) return false;
-    auto taken = arena_.take(value.size());
+    if (text_) return false;
+    auto taken = arena_.take(value.size());  // kLimit of nothing, too
     if (!taken) return false;
     std::ranges::copy(value, taken->bytes().begin());
     text_ = *std::move(taken);

@@ -67,7 +67,6 @@ bool Https::set_up(const Config&, const Certificates& certificates, const Timeou
   set(CURLOPT_SSL_VERIFYHOST, 2L);
   set(CURLOPT_SSL_SESSIONID_CACHE, 0L);
   set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-  set(CURLOPT_CAINFO, static_cast<const char*>(nullptr));
   curl_blob authority = blob(certificates.authority.data(), certificates.authority.size());
   curl_blob ours = blob(certificates.ours.data(), certificates.ours.size());
   curl_blob key = blob(certificates.key.bytes().data(), certificates.key.size());

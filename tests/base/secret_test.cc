@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -75,6 +77,7 @@ TEST_P(SecretMemory, MovesAndDoesNotCopy) {
   const Secret moved = std::move(secret);
   EXPECT_EQ(moved.bytes().data(), at);
   EXPECT_EQ(moved.bytes()[0], 7);
+  EXPECT_EQ(secret.size(), 0u) << "nothing is left where it was";
   static_assert(!std::is_copy_constructible_v<Secret> && !std::is_copy_assignable_v<Secret>);
 }
 
@@ -100,6 +103,31 @@ TEST_P(SecretMemory, OutlivesItsArena) {
   Secret secret = SecretArena::make(kSmall, GetParam()).value().take(32).value();
   secret.bytes()[31] = 1;
   EXPECT_EQ(secret.bytes()[31], 1);
+}
+
+TEST_P(SecretMemory, IsGoneWithTheLastOfIt) {
+  std::optional<Secret> secret = SecretArena::make(kSmall, GetParam()).value().take(32).value();
+  const std::uint8_t* const at = secret->bytes().data();
+  EXPECT_NE(mapping_of(at), "");
+  secret.reset();
+  EXPECT_EQ(mapping_of(at), "");
+}
+
+TEST_P(SecretMemory, IsOverwrittenWhereItStaysAndIsWiped) {
+  Secret secret = arena.take(5000).value();
+  std::ranges::fill(secret.bytes(), std::uint8_t{0x5a});
+  secret.wipe();
+  EXPECT_EQ(secret.size(), 5000u);
+  EXPECT_TRUE(std::ranges::all_of(secret.bytes(), [](std::uint8_t byte) { return byte == 0; }));
+}
+
+TEST_P(SecretMemory, IsNotLostToItself) {
+  Secret secret = arena.take(32).value();
+  secret.bytes()[0] = 7;
+  Secret& same = secret;
+  secret = std::move(same);
+  ASSERT_EQ(secret.size(), 32u);
+  EXPECT_EQ(secret.bytes()[0], 7);
 }
 
 TEST_P(SecretMemory, IsLockedAndNotDumpedAndNotInherited) {
@@ -130,6 +158,12 @@ TEST_P(SecretMemory, HasPagesAroundItThatNobodyMayTouch) {
 
 INSTANTIATE_TEST_SUITE_P(Both, SecretMemory, testing::Values(Memory::kAuto, Memory::kLocked),
                          [](const auto& at) { return at.param == Memory::kAuto ? "AsTheKernelHasIt" : "Locked"; });
+
+TEST(HiddenMemory, IsHadWhereTheKernelHasIt) {
+  const Fd one(static_cast<int>(syscall(SYS_memfd_secret, O_CLOEXEC)));
+  EXPECT_EQ(SecretArena::make(kSmall)->is_hidden(), one.valid());
+  EXPECT_FALSE(SecretArena::make(kSmall, Memory::kLocked)->is_hidden());
+}
 
 TEST(HiddenMemory, IsReadByNobodyElse) {
   const SecretArena arena = SecretArena::make(kSmall).value();

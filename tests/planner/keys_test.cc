@@ -131,8 +131,12 @@ TEST_F(CheckedOffer, IsOfNoOlderStartThanWasSeen) {
   EXPECT_EQ(note(2).error().code, Errc::kDenied);
   EXPECT_TRUE(note(4));
   EXPECT_EQ(note(3).error().code, Errc::kDenied);
-  std::ofstream(file) << "4";
-  EXPECT_EQ(note(5).error().code, Errc::kMalformed) << "half of a file says nothing";
+  for (const char* spoilt : {"4", "\n", "x\n", "4 \n", "99999999999999999999\n"}) {
+    std::ofstream(file) << spoilt;
+    EXPECT_EQ(note(5).error().code, Errc::kMalformed) << "half of a file says nothing: " << spoilt;
+  }
+  std::ofstream(file) << "000000000000000000004\n";
+  EXPECT_FALSE(note(5)) << "longer than any that was written here";
   std::filesystem::remove(file);
 }
 

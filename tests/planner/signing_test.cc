@@ -65,6 +65,15 @@ TEST(Signing, AgreesWithOpensslInBothDirections) {
 TEST(Signing, RefusesWhatIsNoEd25519Key) {
   EXPECT_FALSE(sign("not a key", "x"));
   EXPECT_FALSE(sign(std::string(kMaxPem + 1, 'x'), "x"));
+  const std::string pem = generate_key()->private_pem;
+  EXPECT_TRUE(sign(pem + std::string(kMaxPem - pem.size(), '\n'), "x"));
+  EXPECT_EQ(sign(pem + std::string(kMaxPem + 1 - pem.size(), '\n'), "x").error().code, Errc::kLimit);
+  const std::string file = ::testing::TempDir() + "x25519-" + std::to_string(getpid());
+  ASSERT_EQ(std::system(("openssl genpkey -algorithm X25519 -out " + file).c_str()), 0);
+  const auto other = read_file(-100, file, kMaxPem);
+  std::filesystem::remove(file);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(public_of(*other).error().code, Errc::kMalformed) << "32 bytes too, and signs nothing";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "sealing/bundle.h"
+#include "sealing/bytes.h"
 #include "sealing/offer.h"
 #include "tests/sealing/samples.h"
 
@@ -19,6 +20,11 @@ std::vector<std::uint8_t> form(const Label& label, std::size_t plaintext = kTena
   auto bytes = to_be_signed(begin_envelope(label, kRecipient, test::kSigner).value(), PublicKey{7}, std::vector<std::uint8_t>(plaintext + kSealedTagBytes, 8));
   bytes.resize(bytes.size() + 64, 6);
   return bytes;
+}
+
+TEST(FixedFormatDeathTest, EndsTheProcessWhereMoreIsTakenThanThereIs) {
+  const std::array<std::uint8_t, 3> three{};
+  EXPECT_DEATH((void)Reader(three).take(4), "");
 }
 
 TEST(Envelope, SaysWhatItWasMadeOf) {
@@ -82,6 +88,9 @@ TEST(Envelope, RefusesWhatNoLabelMaySay) {
   EXPECT_TRUE(refused([](Label& l) { l.purpose = static_cast<Purpose>(0); }));
   EXPECT_TRUE(refused([](Label& l) { l.purpose = static_cast<Purpose>(4); }));
   EXPECT_TRUE(refused([](Label& l) { l.purpose = Purpose::kSecrets; }));
+  for (const std::uint8_t none : {std::uint8_t{0}, std::uint8_t{4}}) {
+    EXPECT_TRUE(refused([&](Label& l) { l = content_label(static_cast<Purpose>(none), "x"); })) << "of the form of content: " << +none;
+  }
   EXPECT_FALSE(refused([](Label& l) { l.version = kMaxKeyVersion; }));
   EXPECT_FALSE(refused([](Label& l) { l.generation = kMaxGeneration; }));
 }
@@ -104,6 +113,11 @@ TEST(Envelope, RefusesAHeaderThatIsNotCanonical) {
   EXPECT_TRUE(with(24, 'o'));
 }
 
+TEST(Envelope, HasSomethingInIt) {
+  EXPECT_TRUE(read_envelope(form(content_label(Purpose::kSecrets, "x"), 1)));
+  EXPECT_FALSE(read_envelope(form(content_label(Purpose::kSecrets, "x"), 0)));
+}
+
 TEST(Envelope, OfAKeyHasAKeysLength) {
   EXPECT_FALSE(read_envelope(form(key_label(), 31)));
   EXPECT_FALSE(read_envelope(form(key_label(), 33)));
@@ -124,6 +138,9 @@ TEST(Offer, RefusesWhatIsNoOffer) {
   bytes.resize(kOfferBytes);
   ASSERT_TRUE(read_offer(bytes));
   for (std::size_t size = 0; size < kOfferBytes; ++size) EXPECT_FALSE(read_offer(Bytes(bytes).first(size)));
+  auto longer = bytes;
+  longer.push_back(0);
+  EXPECT_FALSE(read_offer(longer));
   const auto with = [&](std::size_t at, std::uint8_t value) {
     auto changed = bytes;
     changed[at] = value;
@@ -167,10 +184,19 @@ TEST(Bundle, IsRefusedWhereItIsNotOfTheForm) {
   changed = bytes;
   changed[11] = 0;
   EXPECT_FALSE(read_bundle(changed)) << "none";
+  changed.resize(12);
+  EXPECT_FALSE(read_bundle(changed)) << "none, and nothing else either";
+  for (const std::size_t at : {0, 7}) {
+    changed = bytes;
+    changed[at] = 'x';
+    EXPECT_FALSE(read_bundle(changed)) << "it does not begin as one";
+  }
   changed = bytes;
   const std::size_t each = envelopes[0].size() + 4;
   std::swap_ranges(changed.begin() + 12, changed.begin() + 12 + static_cast<long>(each), changed.begin() + 12 + static_cast<long>(each));
   EXPECT_FALSE(read_bundle(changed)) << "out of order";
+  std::copy_n(changed.begin() + 12, each, changed.begin() + 12 + static_cast<long>(each));
+  EXPECT_FALSE(read_bundle(changed)) << "twice the same";
 }
 
 TEST(Bundle, IsTakenAtItsLimitAndNotAbove) {
@@ -179,6 +205,19 @@ TEST(Bundle, IsTakenAtItsLimitAndNotAbove) {
   EXPECT_EQ(read_bundle(write_bundle(envelopes).value()).value().size(), kMaxBundledEnvelopes);
   envelopes.push_back(form(key_label(kMaxBundledEnvelopes + 1)));
   EXPECT_EQ(write_bundle(envelopes).error().code, Errc::kLimit);
+  std::vector<std::uint8_t> claimed = write_bundle(std::span(envelopes).first(1)).value();
+  claimed[10] = kMaxBundledEnvelopes >> 8, claimed[11] = 1;
+  EXPECT_EQ(read_bundle(claimed).error().code, Errc::kLimit) << "said to be of one more";
+}
+
+TEST(Bundle, IsNoLongerThanItsLimit) {
+  constexpr std::size_t kFit = 254;
+  std::vector<std::vector<std::uint8_t>> envelopes;
+  for (std::size_t i = 0; i <= kFit; ++i) envelopes.push_back(form(content_label(Purpose::kSecrets, std::to_string(i)), kMaxContent));
+  EXPECT_TRUE(read_bundle(write_bundle(std::span(envelopes).first(kFit)).value()));
+  EXPECT_EQ(write_bundle(envelopes).error().code, Errc::kLimit);
+  EXPECT_EQ(read_bundle(std::vector<std::uint8_t>(kMaxBundle + 1)).error().code, Errc::kLimit);
+  EXPECT_EQ(read_bundle(std::vector<std::uint8_t>(kMaxBundle)).error().code, Errc::kMalformed);
 }
 
 }  // namespace

@@ -102,6 +102,17 @@ TEST_F(Hpke, RefusesWhatIsShorterThanItsTag) {
   }
 }
 
+TEST_F(Hpke, SealsSomething) { EXPECT_EQ(seal(arena, kRecipient, kInfo, kAad, {}).error().code, Errc::kLimit); }
+
+TEST_F(Hpke, HasPrivateKeysOf32Bytes) {
+  for (const std::size_t size : {0, 31, 33}) {
+    const std::vector<std::uint8_t> raw(size, 1);
+    const auto key = private_key(raw);
+    ASSERT_FALSE(key) << size;
+    EXPECT_EQ(key.error().code, Errc::kMalformed);
+  }
+}
+
 TEST_F(Hpke, KeepsPrivateKeysInTheSecureHeap) {
   const std::size_t before = CRYPTO_secure_used();
   const Key key = generate().value();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/fd.h"
@@ -19,6 +20,12 @@ using test::sealed;
 
 class Seal : public testing::Test {
  protected:
+  // All that was taken of the arena, but the session's own page, has been given back, and overwritten.
+  void TearDown() override {
+    const auto all = arena.take(kSecretArenaBytes - 4096);
+    ASSERT_TRUE(all) << "something is still taken";
+    EXPECT_TRUE(std::ranges::all_of(all->bytes(), [](std::uint8_t byte) { return byte == 0; }));
+  }
   SecretArena arena = SecretArena::make().value();
   Session session = Session::make(arena).value();
 };
@@ -83,11 +90,28 @@ TEST_F(Seal, OpensNothingWhoseHeaderWasChanged) {
 TEST_F(Seal, OpensNothingThatWasSealedToAnotherStart) {
   const Session other = Session::make(arena).value();
   const auto envelope = sealed(arena, key_label(), other.public_key(), kTenantKey);
-  EXPECT_EQ(session.open(key_label(), envelope).error().code, Errc::kDenied);
+  const auto opened = session.open(key_label(), envelope);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::kDenied);
+  EXPECT_NE(opened.error().tried.find("another start"), std::string::npos) << opened.error().message();
   // Nor where it is said to be for this one.
   auto renamed = envelope;
   std::ranges::copy(key_id(session.public_key()).bytes, renamed.begin() + 120);
   EXPECT_EQ(session.open(key_label(), renamed).error().code, Errc::kDenied);
+}
+
+// By docs/keys.md: info is bytes 0 to 151, so node, tenant, purpose, version, generation and recipient are in it; aad has the signer too.
+TEST_F(Seal, BindsTheLabelByInfoAndAad) {
+  const hpke::Key key = hpke::generate().value();
+  const auto envelope = sealed(arena, key_label(), hpke::public_of(key).value(), kTenantKey);
+  const Bytes bytes(envelope);
+  PublicKey enc{};
+  std::ranges::copy(bytes.subspan(184, 32), enc.begin());
+  const auto opens = [&](Bytes info, Bytes aad) { return hpke::open(arena, key, enc, info, aad, bytes.subspan(220, 48)).has_value(); };
+  EXPECT_TRUE(opens(bytes.first(152), bytes.first(184)));
+  EXPECT_FALSE(opens(bytes.first(151), bytes.first(184)));
+  EXPECT_FALSE(opens({}, bytes.first(184)));
+  EXPECT_FALSE(opens(bytes.first(152), {}));
 }
 
 // Content with another digest, sealed by someone who does not use seal().
@@ -139,6 +163,14 @@ TEST_F(Seal, OpensInTheOtherProcessThatHasTheSession) {
   EXPECT_EQ(Session::take(arena, other.get()).error().code, Errc::kMalformed);
   other.reset();
   EXPECT_FALSE(session.give(one.get()));
+}
+
+TEST_F(Seal, IsNotWaitedForFromWhoHasGone) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const Fd one(ends[0]);
+  Fd(ends[1]).reset();
+  EXPECT_EQ(Session::take(arena, one.get()).error().code, Errc::kClosed);
 }
 
 }  // namespace

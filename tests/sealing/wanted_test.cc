@@ -64,6 +64,18 @@ TEST(Wanted, IsRefusedWhereItIsNotOfTheForm) {
   EXPECT_FALSE(with(bytes.size() - 1, 1)) << "a key with a digest";
 }
 
+TEST(Wanted, HasAGenerationEvenWhereNothingIsWanted) {
+  const auto bytes = write_wanted(an_offer(), 42, {}).value();
+  const auto of = [&](std::uint8_t high, std::uint8_t low) {
+    auto changed = bytes;
+    changed[kWantedHeadBytes - 12] = high, changed[kWantedHeadBytes - 5] = low;
+    return read_wanted(changed).has_value();
+  };
+  EXPECT_TRUE(of(0, 42));
+  EXPECT_FALSE(of(0, 0));
+  EXPECT_FALSE(of(1, 42));
+}
+
 TEST(Wanted, IsTakenAtItsLimitAndNotAbove) {
   std::vector<Label> labels;
   for (std::uint32_t version = 1; version <= kMaxWantedLabels; ++version) labels.push_back(key_label(version));

@@ -58,6 +58,7 @@ class DrivesInMemory : public testing::Test {
 };
 
 TEST_F(DrivesInMemory, AreFilesOfWhatWasBuilt) {
+  umask(0);  // the mode is the file's own
   ASSERT_TRUE(drives().write(kInstance, kSecretsLabel, drive_));
   const Fd file = opened(kName);
   EXPECT_EQ(content_of(file.get()), wanted());
@@ -71,6 +72,19 @@ TEST_F(DrivesInMemory, AreFilesOfWhatWasBuilt) {
   ASSERT_EQ(secrets.size(), 1u);
   EXPECT_TRUE(secrets[0].instance == kInstance && secrets[0].whole);
   EXPECT_EQ(config.size(), 1u);
+}
+
+// What a maker left that was killed is for recovery to wipe; nobody goes on with it.
+TEST_F(DrivesInMemory, AreNotMadeOfWhatAnotherMakerLeft) {
+  const std::string left = path_ + "/" + kName + ".new";
+  {
+    const Fd file(open(left.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    ASSERT_EQ(::write(file.get(), "left", 4), 4);
+  }
+  EXPECT_EQ(drives().write(kInstance, kSecretsLabel, drive_).error().code, Errc::kExists);
+  EXPECT_EQ(content_of(opened(kName + ".new").get()), "left");
+  ASSERT_TRUE(drives().wipe(kInstance, kSecretsLabel));
+  EXPECT_TRUE(fs::is_empty(path_));
 }
 
 // A page for each block that is not zero: this is what hostd's limit reckons with.

@@ -75,6 +75,15 @@ TEST_F(SealedKey, HasToComeWithItsStatement) {
   EXPECT_EQ(keys_.keys_of(task).error().code, Errc::kDenied) << "sealed to another start";
 }
 
+// None is not a number of keys that anything here works with.
+TEST_F(SealedKey, IsNoneOfAStatementThatNamesNone) {
+  wire::Task task = opening("acme", 1);
+  task.statement.sign = lang::Sign::kRemove;
+  const auto keys = keys_.keys_of(task);
+  ASSERT_FALSE(keys);
+  EXPECT_EQ(keys.error().code, Errc::kDenied);
+}
+
 class SealedContent : public SealedKey {
  protected:
   static wire::Task drive(lang::Word word) {
@@ -112,6 +121,23 @@ TEST_F(SealedContent, DoesNotComeFromAnEnvelopeOfSomethingElse) {
   auto beta = test::content_label(sealing::Purpose::kSecrets, "content");
   beta.tenant = *Name::from("beta");
   EXPECT_EQ(refused({test::sealed(session_.arena(), beta, session_.public_key(), test::bytes_of("content"))}), Errc::kDenied) << "another tenant's";
+}
+
+TEST_F(SealedContent, IsNoKey) {
+  wire::Task task = drive(lang::Word::kSecrets);
+  task.sealed = {content(sealing::Purpose::kSecrets)};
+  const auto keys = keys_.keys_of(task);
+  ASSERT_FALSE(keys);
+  EXPECT_EQ(keys.error().code, Errc::kDenied);
+}
+
+TEST_F(SealedContent, OfAStatementThatNamesNoneIsNone) {
+  wire::Task task = drive(lang::Word::kSecrets);
+  task.sealed = {content(sealing::Purpose::kSecrets)};
+  task.statement.sign = lang::Sign::kRemove;
+  const auto opened = keys_.content_of(task);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::kDenied);
 }
 
 TEST_F(SealedContent, OfAStatementThatNamesAKeyIsNone) {

@@ -67,6 +67,17 @@ TEST_F(AnIdentity, IsRefusedWhereOthersMayReadItOrItIsNoKey) {
   EXPECT_EQ(Identity::read(directory).error().code, Errc::kMalformed);
 }
 
+TEST_F(AnIdentity, IsRefusedWhereItIsAnothersOrNoFile) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  put();
+  const std::string path = directory + "/" + kIdentityName;
+  ASSERT_EQ(chown(path.c_str(), 65534, 0), 0);
+  EXPECT_EQ(Identity::read(directory).error().code, Errc::kDenied);
+  std::filesystem::remove(path);
+  ASSERT_EQ(mkdir(path.c_str(), 0700), 0);
+  EXPECT_EQ(Identity::read(directory).error().code, Errc::kDenied);
+}
+
 TEST_F(AnIdentity, IsRefusedWhereItIsALink) {
   put();
   std::filesystem::rename(directory + "/" + kIdentityName, directory + "/elsewhere");
@@ -77,8 +88,21 @@ TEST_F(AnIdentity, IsRefusedWhereItIsALink) {
 TEST_F(AnIdentity, IsHiddenWithItsFileSystem) {
   if (mount("none", directory.c_str(), "ramfs", 0, nullptr) != 0) GTEST_SKIP() << "may not mount";
   put();
+  std::ofstream(directory + "/another") << "credential";
   ASSERT_TRUE(hide_credentials(directory));
   EXPECT_FALSE(std::filesystem::exists(directory + "/" + kIdentityName));
+  EXPECT_FALSE(std::filesystem::exists(directory + "/another")) << "and all that is beside it";
+}
+
+// What a link leads to may be anybody's: nothing is unmounted there.
+TEST_F(AnIdentity, IsNotHiddenByWayOfALink) {
+  if (mount("none", directory.c_str(), "ramfs", 0, nullptr) != 0) GTEST_SKIP() << "may not mount";
+  std::ofstream(directory + "/another") << "file";
+  const std::string link = directory + "-link";
+  std::filesystem::create_symlink(directory, link);
+  (void)hide_credentials(link);
+  EXPECT_TRUE(std::filesystem::exists(directory + "/another"));
+  std::filesystem::remove(link);
 }
 
 TEST_F(AnIdentity, IsRemovedWhereItHasNoFileSystemOfItsOwn) {
@@ -95,8 +119,14 @@ TEST(Starts, AreCountedAndNeverTwiceTheSame) {
   EXPECT_EQ(next_start(journal.open()).value(), 1u);
   EXPECT_EQ(next_start(journal.open()).value(), 2u);
   EXPECT_EQ(next_start(journal.open()).value(), 3u);
-  ASSERT_TRUE(write_file(journal.open(), "start", "x", Keep::kOverCrash));
-  EXPECT_EQ(next_start(journal.open()).error().code, Errc::kCorrupt);
+  for (const char* spoilt : {"x", "", "3x", "-1", "0", "18446744073709551615", "99999999999999999999"}) {
+    ASSERT_TRUE(write_file(journal.open(), "start", spoilt, Keep::kOverCrash));
+    EXPECT_EQ(next_start(journal.open()).error().code, Errc::kCorrupt) << spoilt;
+  }
+  ASSERT_TRUE(write_file(journal.open(), "start", std::string(33, '1'), Keep::kOverCrash));
+  EXPECT_FALSE(next_start(journal.open())) << "longer than any: not the first start, for all that";
+  ASSERT_TRUE(write_file(journal.open(), "start", "18446744073709551614", Keep::kOverCrash));
+  EXPECT_EQ(next_start(journal.open()).value(), UINT64_MAX);
 }
 
 }  // namespace

@@ -88,6 +88,14 @@ TEST_F(KeysOfAPlan, AreNeededByWhatIsMadeWithOneAlone) {
   EXPECT_TRUE(needs_of(test::make(Sign::kAdd, Word::kVolume, test::instance(), {2048, 0}), kNode, kGeneration).empty()) << "key=none";
 }
 
+// It is the storage worker and the verifier that refuse it; what is looked for has the name that the statement says.
+TEST_F(KeysOfAPlan, AreOfTheTenantAndTheVersionThatTheStatementNames) {
+  const auto needs = needs_of(test::make(Sign::kAdd, Word::kLuksOpen, test::instance(), {7}, {}, "bolt"), kNode, kGeneration);
+  ASSERT_EQ(needs.size(), 1u);
+  EXPECT_EQ(needs[0].tenant.view(), "bolt");
+  EXPECT_EQ(needs[0].version, 7u);
+}
+
 // So no undo ever needs a key: what cannot be made again without one is never made again.
 TEST_F(KeysOfAPlan, AreNeverNeededByAnUndo) {
   for (const auto& statement : test::one_of_each(Sign::kRemove)) {

@@ -48,6 +48,21 @@ TEST_F(Answers, HaveNoValueThatStandsTwice) {
   EXPECT_EQ(stored(R"({"data":{"data":{"key":"x"},"metadata":{"version":7,"version":7}}})"), Problem::kGarbage);
 }
 
+// Whatever kind the other one is of, and whichever comes first.
+TEST_F(Answers, HaveNoValueThatStandsTwiceInTwoKinds) {
+  for (const std::string other : {"null", "true", "-1", "1", "1.5", "{}", "[]", R"(["a"])", R"({"client_token":"a"})"}) {
+    EXPECT_EQ(token(R"({"auth":{"client_token":)" + other + R"(,"client_token":"a"}})"), Problem::kGarbage) << other;
+    EXPECT_EQ(token(R"({"auth":{"client_token":"a","client_token":)" + other + "}}"), Problem::kGarbage) << other;
+  }
+  for (const std::string other : {"null", "true", "-7", "7.0", R"("7")", "{}", "[]", "[7]"}) {
+    EXPECT_EQ(stored(R"({"data":{"data":{"key":"x"},"metadata":{"version":)" + other + R"(,"version":7}}})"), Problem::kGarbage) << other;
+    EXPECT_EQ(stored(R"({"data":{"data":{"key":"x"},"metadata":{"version":7,"version":)" + other + "}}}"), Problem::kGarbage) << other;
+  }
+  for (const std::string other : {"null", "7", "{}"}) {
+    EXPECT_EQ(stored(R"({"data":{"data":{"key":)" + other + R"(,"key":"x"},"metadata":{"version":7}}})"), Problem::kGarbage) << other;
+  }
+}
+
 TEST_F(Answers, AreOfTheVersionThatWasAskedFor) {
   EXPECT_EQ(stored(R"({"data":{"data":{"key":"x"},"metadata":{"version":8}}})"), Problem::kWrongVersion);
   EXPECT_EQ(stored(R"({"data":{"data":{"key":"x"},"metadata":{"version":0}}})"), Problem::kWrongVersion);
@@ -86,13 +101,13 @@ TEST(Base64, HasOneSpellingOfEachValue) {
     ASSERT_EQ(decoded, size);
     EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(out.data())));
   }
-  for (const char* bad : {"", "Q", "QQ", "QQ=", "QR==", "QUF=", "Q===", "====", "QQ==QQ==", "QUFB\n", " QUFB", "QU-B", "QU_B", "QUFBQ"}) EXPECT_FALSE(decode_base64(bytes_of(bad), out)) << bad;
+  for (const char* bad : {"", "Q", "QQ", "A", "AA", "AAA", "QUFBAA", "QQ=", "QR==", "QUF=", "Q===", "====", "QQ==QQ==", "QUFB\n", " QUFB", "QU-B", "QU_B", "QUFBQ"}) EXPECT_FALSE(decode_base64(bytes_of(bad), out)) << bad;
   EXPECT_FALSE(decode_base64(bytes_of("QUFB"), std::span(out).first(2)));
 }
 
 TEST(Ciphertext, IsWhatTransitWrites) {
   for (const char* good : {"vault:v1:QUFB", "vault:v12:QQ==", "vault:v999999999:+/"}) EXPECT_TRUE(is_ciphertext(bytes_of(good))) << good;
-  for (const char* bad : {"", "vault:", "vault:v", "vault:v:QQ==", "vault:vx:QQ==", "vault:v1:", "vault:v1:Q\"", "vault:v1:Q\\", "vault:v1000000000:QQ==", "vault:v1 :QQ==", "QUFB"}) EXPECT_FALSE(is_ciphertext(bytes_of(bad))) << bad;
+  for (const char* bad : {"", "vault:", "vault:v", "vault:v:QQ==", "vault:vx:QQ==", "vault:v1:", "vault:v1:Q\"", "vault:v1:Q\\", "vault:v1000000000:QQ==", "vault:v1 :QQ==", "QUFB", "fault:v1:QQ==", "vault:w1:QQ=="}) EXPECT_FALSE(is_ciphertext(bytes_of(bad))) << bad;
   EXPECT_TRUE(is_ciphertext(bytes_of("vault:v1:" + std::string(kMaxCiphertext - 9, 'x'))));
   EXPECT_FALSE(is_ciphertext(bytes_of("vault:v1:" + std::string(kMaxCiphertext - 8, 'x'))));
 }

@@ -40,9 +40,24 @@ TEST(VaultConfig, IsRefusedWhereAValueIsNone) {
         "server name=vault address=::1 port=8200", "server name=vault address=10.0.0.5 port=0", "server name=vault address=10.0.0.5 port=65536", "server name=vault address=10.0.0.5 port=08200",
         "server name=vault address=10.0.0.5", "server address=10.0.0.5 name=vault port=8200", "server name=Vault address=10.0.0.5 port=8200", "server name=va_ult address=10.0.0.5 port=8200",
         "server name=a..b address=10.0.0.5 port=8200", "server name=vault. address=10.0.0.5 port=8200", "server name=-a address=10.0.0.5 port=8200", "server name=a/b address=10.0.0.5 port=8200",
-        "server  name=vault address=10.0.0.5 port=8200", "login mount= role=r", "login mount=../x role=r", "login mount=a//b role=r", "login mount=/a role=r", "login mount=a/ role=r", "login mount=a?b role=r",
-        "login mount=a role=r%2f", "kv mount=a prefix=b field=a/b", "kv mount=a prefix={tenant} field=key", "kv mount=a prefix=b", "transit mount=a prefix=b/c", "transit mount=a prefix=", "transit prefix=b mount=a"}) {
+        "server  name=vault address=10.0.0.5 port=8200", "server name=a- address=10.0.0.5 port=8200", "server name=a-.b address=10.0.0.5 port=8200", "login mxunt=cert role=r", "login mount:cert role=r", "login mount=cert rule=r", "login mount= role=r", "login mount=../x role=r", "login mount=a//b role=r", "login mount=/a role=r", "login mount=a/ role=r", "login mount=a?b role=r",
+        "login mount=a role=r%2f", "kv mount=a prefix=b field=a/b", "kv mount=a prefix={tenant} field=key", "kv mount=a prefix=b", "transit mount=A prefix=b", "transit mount= prefix=b", "transit mount=a prefix=b/c", "transit mount=a prefix=", "transit prefix=b mount=a"}) {
     EXPECT_FALSE(parse_config(with(line))) << line;
+  }
+  const auto named = [](std::size_t length) { return parse_config(with("server name=" + std::string(length, 'a') + ".b address=10.0.0.5 port=1")).has_value(); };
+  EXPECT_TRUE(named(63));
+  EXPECT_FALSE(named(64)) << "no label of a DNS name";
+  EXPECT_TRUE(parse_config(with("identity ed25519:" + std::string(64, 'b'))));
+  EXPECT_FALSE(parse_config(with("identity ed25520:" + std::string(64, 'b')))) << "of another kind";
+}
+
+TEST(VaultConfig, HasOneSpaceBetweenWords) {
+  for (const char* line : {"login mount=cert role=node-7", "node node-7"}) {
+    for (const char* other : {"\t", "=", "  ", ""}) {
+      std::string text = test::config_text(8200);
+      text.replace(text.find(line) + std::string_view(line).find(' '), 1, other);
+      EXPECT_FALSE(parse_config(text)) << text;
+    }
   }
 }
 

@@ -167,6 +167,15 @@ TEST_F(Rounds, SealAnewForAnotherStartAndTakeAwayWhatIsOver) {
   EXPECT_TRUE(std::filesystem::exists(places.sealed + "/status.json"));
 }
 
+TEST_F(Rounds, SealAnewWhatAnotherSignerSealed) {
+  want({key("acme")}, offer(session, 1));
+  ASSERT_TRUE(serve().good());
+  signer.emplace(Signer::of(test::secret_of(arena, std::string(32, 't'))).value());
+  ASSERT_EQ(opened(key("acme"), session), "not signed");
+  ASSERT_TRUE(serve().good());
+  EXPECT_EQ(opened(key("acme"), session), test::key_in_vault("acme", "1"));
+}
+
 // What agentd does not miss any more, it may need again.
 TEST_F(Rounds, KeepWhatIsStillGood) {
   want({key("acme")}, offer(session, 1));
@@ -185,8 +194,11 @@ TEST_F(Rounds, SayWhereAnEnvelopeCannotBeWritten) {
 }
 
 TEST_F(Rounds, SignWithAKeyOf32BytesAlone) {
-  EXPECT_FALSE(Signer::of(test::secret_of(arena, std::string(31, 's'))));
-  EXPECT_FALSE(Signer::of(test::secret_of(arena, std::string(33, 's'))));
+  for (const std::size_t size : {31, 33}) {
+    const auto none = Signer::of(test::secret_of(arena, std::string(size, 's')));
+    ASSERT_FALSE(none) << size;
+    EXPECT_EQ(none.error().code, Errc::kMalformed);
+  }
 }
 
 }  // namespace

@@ -5,9 +5,18 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
+#include "tests/sandbox/child.h"
 #include "tests/vault/samples.h"
 
 namespace mvm::vault {
@@ -89,7 +98,9 @@ TEST_F(AVault, UnwrapsWhatTransitWrapped) {
   start({.transit = true});
   auto source = log_in().value();
   EXPECT_EQ(text_of(source.key(*Name::from("acme"), 1).value()), test::key_in_vault("acme", "1"));
+  EXPECT_EQ(text_of(source.key(*Name::from("bolt"), 2).value()), test::key_in_vault("bolt", "2"));
   EXPECT_EQ(server->requests()[2], "POST transit/decrypt/mvm-acme");
+  EXPECT_EQ(server->requests()[4], "POST transit/decrypt/mvm-bolt");
 }
 
 TEST_F(AVault, IsNotBelievedWhereAKeyIsNotWrappedThatShouldBe) {
@@ -108,6 +119,7 @@ TEST_F(AVault, RefusesToUnwrapOneTenantsKeyAsAnothers) {
 TEST_F(AVault, SaysNoInManyWays) {
   start();
   EXPECT_EQ(problem("denied"), Problem::kDenied);
+  EXPECT_EQ(problem("stranger"), Problem::kDenied);
   EXPECT_EQ(problem("nobody"), Problem::kNotFound);
   EXPECT_EQ(problem("acme", 4), Problem::kNotFound) << "a version that there is not";
   EXPECT_EQ(problem("broken"), Problem::kServerError);
@@ -153,6 +165,25 @@ TEST_F(AVault, IsNotWaitedForWithoutEnd) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(3));
 }
 
+// Connecting has a bound of its own: without it this would take as long as a request may.
+TEST_F(AVault, IsNotWaitedForAsLongAsARequestWhereItDoesNotEvenConnect) {
+  start({.way = Way::kSilent, .timeouts = {300, 3'600'000}});
+  EXPECT_EQ(refuses(), Problem::kTimeout);
+}
+
+TEST_F(AVault, IsNotAskedByALibcurlThatDoesNotTakeASetting) {
+  start();
+  certificates->authority.assign(8'000'001, 'x');  // longer than libcurl takes anything
+  EXPECT_EQ(refuses(), Problem::kHere) << said;
+  EXPECT_TRUE(server->requests().empty());
+}
+
+TEST_F(AVault, IsNotBelievedWithoutAStatus) {
+  start();
+  server->change(Way::kHeadless);
+  EXPECT_EQ(refuses(), Problem::kGarbage) << said;
+}
+
 TEST_F(AVault, MayBeSealedOrBrokenOrGone) {
   start();
   server->change(Way::kSealed);
@@ -169,6 +200,21 @@ TEST_F(AVault, MayRefuseALogin) {
   EXPECT_EQ(refuses(), Problem::kDenied);
   server->change(Way::kForbidsLogins);
   EXPECT_EQ(refuses(), Problem::kDenied);
+}
+
+// Whether anything in the arena, of which `first` is the first byte, begins as tokens do.
+bool has_a_token(const std::uint8_t* first) {
+  return std::string_view(reinterpret_cast<const char*>(first), kSecretArenaBytes).find("hvs.CAESI-") != std::string_view::npos;
+}
+
+TEST_F(AVault, HasItsTokenOverwrittenWhenItIsTakenBack) {
+  start();
+  const std::uint8_t* const first = certificates->key.bytes().data();  // taken before all else
+  auto source = log_in();
+  ASSERT_TRUE(source);
+  EXPECT_TRUE(has_a_token(first));
+  EXPECT_TRUE((*std::move(source)).log_out());
+  EXPECT_FALSE(has_a_token(first)) << "though what had it is still there";
 }
 
 TEST_F(AVault, SaysWhereATokenIsNotTakenBack) {
@@ -231,6 +277,58 @@ TEST_F(AVault, IsAskedWhateverTheEnvironmentSays) {
   EXPECT_TRUE(log_in());
   unsetenv("https_proxy");
   unsetenv("ALL_PROXY");
+}
+
+// Nor does a file of passwords in the home directory, which is for other programs.
+TEST_F(AVault, IsToldNoPasswordOfTheHosts) {
+  start();
+  const std::string home = testing::TempDir() + "home-" + std::to_string(getpid());
+  std::filesystem::create_directories(home);
+  std::ofstream(home + "/.netrc") << "machine " << test::kServerName << " login operator password of-the-operator\n";
+  const char* const was = getenv("HOME");
+  const std::string before = was == nullptr ? "" : was;
+  setenv("HOME", home.c_str(), 1);
+  EXPECT_TRUE(log_in());
+  setenv("HOME", before.c_str(), 1);
+  std::filesystem::remove_all(home);
+  EXPECT_EQ(server->requests(), std::vector<std::string>{"POST auth/cert/login"});
+}
+
+// Needs root: the authorities that the host's other programs trust are the test's own, in a mount namespace of its own.
+TEST_F(AVault, IsNotTrustedByWhomTheHostTrusts) {
+  constexpr const char* kOfTheHost = "/etc/ssl/certs";
+  if (geteuid() != 0 || !std::filesystem::is_directory(kOfTheHost)) GTEST_SKIP() << "needs root and " << kOfTheHost;
+  EXPECT_TRUE(test::worked(test::in_child([&] {
+    MUST(unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    MUST(mount("none", kOfTheHost, "tmpfs", 0, nullptr) == 0);
+    const test::Authority other;
+    const Owned<BIO, &BIO_free_all> bio(BIO_new_mem_buf(other.certificate().data(), static_cast<int>(other.certificate().size())));
+    const Owned<X509, &X509_free> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    char name[16];
+    std::snprintf(name, sizeof name, "/%08lx.0", X509_subject_name_hash(certificate.get()));
+    std::ofstream(std::string(kOfTheHost) + name) << other.certificate();
+    SecretArena own = SecretArena::make().value();  // the test's is not inherited
+    VaultServer::Ways ways{other.issue(test::kServerName), authority().certificate(), true, Way::kVault, false, 0, &test::key_in_vault};
+    VaultServer theirs(std::move(ways));
+    const Config to = parse_config(test::config_text(theirs.port())).value();
+    const Certificates trusted = test::certificates_of(own, other.certificate(), authority().issue("node-7"));
+    MUST(Source::log_in(to, trusted, own, {2'000, 3'000}).has_value());
+    const Certificates ours = test::certificates_of(own, authority().certificate(), authority().issue("node-7"));
+    const auto refused = Source::log_in(to, ours, own, {2'000, 3'000});
+    MUST(!refused && refused.error().problem == Problem::kNotTrusted);
+  })));
+}
+
+// A session of before would be taken up without a certificate; each connection shows both anew.
+TEST_F(AVault, IsMetAnewByEachConnection) {
+  start();
+  auto source = log_in();
+  ASSERT_TRUE(source);
+  server->change(Way::kHangsUp);
+  EXPECT_EQ(source->key(*Name::from("acme"), 1).error().problem, Problem::kCut);
+  server->change(Way::kVault);
+  EXPECT_TRUE(source->key(*Name::from("acme"), 1));
+  EXPECT_EQ(server->resumed(), 0u);
 }
 
 // A name that the resolver knows, too, is not looked up: it is the address of the configuration that counts.

@@ -21,6 +21,15 @@ using Bio = Owned<BIO, &BIO_free_all>;
 
 Bio bio_of(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
+// As a server does that speaks it: this one does not, so whoever offers it gets nothing.
+int prefer_http_2(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered, unsigned offered_size, void*) {
+  static constexpr unsigned char kWanted[] = "\x02h2\x08http/1.1";
+  unsigned char* out = nullptr;
+  if (SSL_select_next_proto(&out, size, kWanted, sizeof kWanted - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+  *chosen = out;
+  return SSL_TLSEXT_ERR_OK;
+}
+
 Context context_of(const VaultServer::Ways& ways) {
   Context context(SSL_CTX_new(TLS_server_method()));
   const Owned<X509, &X509_free> certificate(PEM_read_bio_X509(bio_of(ways.identity.certificate).get(), nullptr, nullptr, nullptr));
@@ -31,6 +40,9 @@ Context context_of(const VaultServer::Ways& ways) {
   if (!done) std::abort();
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | (ways.strict ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
   if (ways.way == VaultServer::Way::kOldTls) SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
+  constexpr std::string_view kSessions = "vault_server";
+  if (SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>(kSessions.data()), kSessions.size()) != 1) std::abort();
+  SSL_CTX_set_alpn_select_cb(context.get(), &prefer_http_2, nullptr);
   return context;
 }
 
@@ -66,6 +78,7 @@ class VaultServer::Stream {
     else (void)send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
   }
   bool has_certificate() const { return ssl_ && SSL_get0_peer_certificate(ssl_.get()) != nullptr; }
+  bool is_resumed() const { return ssl_ && SSL_session_reused(ssl_.get()) == 1; }
   // Until the other side has gone.
   void wait() {
     char byte = 0;
@@ -153,19 +166,21 @@ void VaultServer::talk(Stream& stream) {
   if (way_ == Way::kSilent) return stream.wait();
   if (way_ == Way::kNoTls) return stream.refuse_in_the_clear();
   if (!stream.accept()) return stream.refuse();
+  resumed_ += stream.is_resumed();
   while (true) {
     const std::string text = stream.take_request();
     if (text.empty() || way_ == Way::kHangsUp) return;
     const auto end = text.find("\r\n\r\n");
-    Request request{part(text, 0, " "), part(text, text.find(" /v1/") + 5, " "), header(text.substr(0, end + 2), "X-Vault-Token"), text.substr(end + 4)};
+    Request request{part(text, 0, " "), part(text, text.find(" /v1/") + 5, " "), header(text.substr(0, end + 2), "X-Vault-Token"), header(text.substr(0, end + 2), "Authorization"), text.substr(end + 4)};
     Response response;
     {
       const std::lock_guard lock(mutex_);
-      requests_.push_back(request.method + " " + request.path);
+      requests_.push_back(request.method + " " + request.path + (request.authorization.empty() ? "" : " " + request.authorization));
       const bool knows = stream.has_certificate() || !ways_.strict;
       response = request.path == "auth/cert/login" && !knows ? Response{400, R"({"errors":["client certificate must be supplied"]})", {}} : answer(request);
     }
     if (response.silent) return stream.wait();
+    if (way_ == Way::kHeadless) return stream.write(response.body);
     std::string head = "HTTP/1.1 " + std::to_string(response.status) + " x\r\nContent-Type: application/json\r\n" + response.headers;
     if (response.headers.find("Content-Length") == std::string::npos) head += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
     stream.write(head + "\r\n" + response.body);
@@ -205,6 +220,7 @@ VaultServer::Response VaultServer::answer(const Request& request) {
 
 VaultServer::Response VaultServer::read_secret(const std::string& tenant, const std::string& version) const {
   if (tenant == "denied") return {403, R"({"errors":["1 error occurred:\n\t* permission denied\n\n"]})", {}};
+  if (tenant == "stranger") return {401, R"({"errors":["missing client token"]})", {}};
   if (tenant == "broken") return {500, R"({"errors":["internal error"]})", {}};
   if (tenant == "busy") return {429, "", {}};
   if (tenant == "teapot") return {418, "", {}};

@@ -32,6 +32,7 @@ class VaultServer {
     kOldTls,          // TLS 1.2 at most
     kNoTls,           // answers in the clear
     kHangsUp,         // ends each connection where the request has come
+    kHeadless,        // answers with a body and nothing before it, as HTTP/0.9 did
     kKeepsTokens,     // 403 to revoke-self
   };
   struct Ways {
@@ -51,15 +52,17 @@ class VaultServer {
   VaultServer& operator=(const VaultServer&) = delete;
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  // "POST auth/cert/login", in their order.
+  // "POST auth/cert/login", in their order; with what an Authorization header says behind it, where there is one.
   [[nodiscard]] std::vector<std::string> requests() const;
+  // Connections that took up a session of before.
+  [[nodiscard]] std::size_t resumed() const { return resumed_; }
   // Given out and not given back.
   [[nodiscard]] std::size_t tokens() const;
   void change(Way way) { way_ = way; }
 
  private:
   struct Request {
-    std::string method, path, token, body;
+    std::string method, path, token, authorization, body;
   };
   struct Response {
     int status = 200;
@@ -79,6 +82,7 @@ class VaultServer {
   std::uint16_t port_ = 0;
   std::atomic<int> connection_ = -1;
   std::atomic<bool> ends_ = false;
+  std::atomic<std::size_t> resumed_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
   std::set<std::string> tokens_;

@@ -56,6 +56,10 @@ TEST(Wiping, OverwritesWhatLibcryptoAndCppFree) {
   at = marked(text);
   delete[] text;
   EXPECT_FALSE(holds_mark(at)) << "operator delete";
+  memory = ::operator new(kSize);
+  at = marked(memory);
+  ::operator delete(memory, kSize);
+  EXPECT_FALSE(holds_mark(at)) << "operator delete that is told the size";
 }
 
 TEST(Wiping, OverwritesWhatLibcurlFrees) {
@@ -71,7 +75,10 @@ TEST(Wiping, OverwritesWhatLibcurlFrees) {
 }
 
 TEST(Wiping, IsARealloc) {
-  EXPECT_EQ(wiping_realloc(std::malloc(8), 0), nullptr);
+  void* const gone = std::malloc(kSize);
+  const std::uintptr_t at = marked(gone);
+  EXPECT_EQ(wiping_realloc(gone, 0), nullptr);
+  EXPECT_FALSE(holds_mark(at));
   void* const fresh = wiping_realloc(nullptr, 8);
   EXPECT_NE(fresh, nullptr);
   std::memcpy(fresh, "marked!", 8);
