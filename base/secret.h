@@ -3,7 +3,7 @@
 // memfd_secret(2) where the kernel has it (nobody else can read that, not root by /proc/PID/mem, not the kernel by its own map),
 // else mmap and mlock(2); both with MADV_DONTDUMP and MADV_DONTFORK, between two pages that nobody may touch.
 // What making one costs: memfd_secret and ftruncate, or mlock; and mmap, mprotect, madvise, and munmap when it ends.
-// Proven by: tests/base/secret_test.cc.
+// Proven by: tests/base/secret_test.cc, tests/sealing/secure_heap_test.cc.
 #pragma once
 
 #include <cstddef>

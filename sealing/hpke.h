@@ -1,6 +1,8 @@
 // HPKE of RFC 9180, one message a key: mode base, DHKEM(X25519, HKDF-SHA256) (0x0020), HKDF-SHA256 (0x0001), AES-256-GCM (0x0002), on
-// OpenSSL's EVP. What is secret on the way (the shared secret, what is derived from it, the plaintext) lies in a SecretArena; X25519
-// private keys in OpenSSL's secure heap (use_secure_heap()). No system call but what OpenSSL's own memory costs, and randomness for seal().
+// OpenSSL's EVP. What is secret on the way (the shared secret, what is derived from it, the plaintext) lies in a SecretArena. A Key that
+// generate() made lies in OpenSSL's secure heap (use_secure_heap()); one that private_key() made in its ordinary heap, for OpenSSL 3.0 copies it
+// there, and is overwritten when it goes: it is for the length of a call, and what is kept are the 32 bytes.
+// No system call but what OpenSSL's own memory costs, and randomness for seal().
 // Proven by: tests/sealing/hpke_test.cc (the RFC's vectors), fuzz/envelope_fuzz.cc.
 #pragma once
 

@@ -37,17 +37,17 @@ Result<std::vector<std::uint8_t>> seal(const SecretArena& arena, const Label& la
 
 Result<Session> Session::make(SecretArena arena) {
   if (auto locked = use_secure_heap(); !locked) return forward(locked.error());
-  auto key = hpke::generate();
+  const auto key = hpke::generate();
   if (!key) return forward(key.error());
-  return of(std::move(arena), *std::move(key));
+  auto raw = hpke::raw_private(arena, *key);
+  if (!raw) return forward(raw.error());
+  return of(std::move(arena), *std::move(raw));
 }
 
 Status Session::give(int socket) const {
-  const auto raw = hpke::raw_private(arena_, key_);
-  if (!raw) return forward(raw.error());
-  const ssize_t sent = send(socket, raw->bytes().data(), raw->size(), MSG_NOSIGNAL);
+  const ssize_t sent = send(socket, key_.bytes().data(), key_.size(), MSG_NOSIGNAL);
   const int saved = errno;
-  if (sent != static_cast<ssize_t>(raw->size())) return fail_errno(saved, "give a session");
+  if (sent != static_cast<ssize_t>(key_.size())) return fail_errno(saved, "give a session");
   return {};
 }
 
@@ -64,21 +64,21 @@ Result<Session> Session::take(SecretArena arena, int socket) {
   if (got < 0) return fail_errno(saved, "take a session");
   if (got == 0) return fail(Errc::kClosed, "take a session");
   if (got != static_cast<ssize_t>(raw->size())) return fail(Errc::kMalformed, "take a session");
-  auto key = hpke::private_key(raw->bytes());
-  if (!key) return forward(key.error());
-  return of(std::move(arena), *std::move(key));
+  return of(std::move(arena), *std::move(raw));
 }
 
-Result<Session> Session::of(SecretArena arena, hpke::Key key) {
-  const auto public_key = hpke::public_of(key);
+Result<Session> Session::of(SecretArena arena, Secret raw) {
+  const auto key = hpke::private_key(raw.bytes());
+  if (!key) return forward(key.error());
+  const auto public_key = hpke::public_of(*key);
   if (!public_key) return forward(public_key.error());
   constexpr std::array<std::uint8_t, 1> kProbe = {0x5a};
   const auto message = hpke::seal(arena, *public_key, {}, kProbe, kProbe);
   if (!message) return forward(message.error());
-  const auto opened = hpke::open(arena, key, message->enc, {}, kProbe, message->ciphertext);
+  const auto opened = hpke::open(arena, *key, message->enc, {}, kProbe, message->ciphertext);
   if (!opened) return forward(opened.error());
   if (!std::ranges::equal(opened->bytes(), kProbe)) return fail(Errc::kCorrupt, "seal and open");
-  return Session(std::move(arena), std::move(key), *public_key);
+  return Session(std::move(arena), std::move(raw), *public_key);
 }
 
 Result<Secret> Session::open(const Label& expected, Bytes bytes) const {
@@ -86,7 +86,9 @@ Result<Secret> Session::open(const Label& expected, Bytes bytes) const {
   if (!envelope) return forward(envelope.error());
   if (envelope->label != expected) return fail(Errc::kDenied, "open an envelope of another label", to_string(expected));
   if (envelope->recipient != key_id(public_key_)) return fail(Errc::kDenied, "open an envelope for another start of hostd", to_string(expected));
-  auto plaintext = hpke::open(arena_, key_, envelope->enc, envelope->info, envelope->aad, envelope->ciphertext);
+  const auto key = hpke::private_key(key_.bytes());
+  if (!key) return forward(key.error());
+  auto plaintext = hpke::open(arena_, *key, envelope->enc, envelope->info, envelope->aad, envelope->ciphertext);
   if (!plaintext) return plaintext;
   if (auto sound = check_plaintext(expected, plaintext->bytes()); !sound) return forward(sound.error());
   return plaintext;

@@ -17,7 +17,7 @@ using Sign = std::function<Result<Signature>(std::string_view bytes)>;
 [[nodiscard]] Result<std::vector<std::uint8_t>> seal(const SecretArena& arena, const Label& label, const PublicKey& recipient,
                                                      const PublicKey& signer, const Sign& sign, Bytes plaintext);
 
-// The private end of one offer: made anew at each start, never written down, gone with the process.
+// The private end of one offer: made anew at each start, never written down, gone with the process. Its key lies in the arena.
 class Session {
  public:
   // Also sees to it that all that OpenSSL needs for open() is there, so that it can be called before a sandbox closes and open()
@@ -35,11 +35,11 @@ class Session {
   [[nodiscard]] const SecretArena& arena() const { return arena_; }
 
  private:
-  [[nodiscard]] static Result<Session> of(SecretArena arena, hpke::Key key);
-  Session(SecretArena arena, hpke::Key key, const PublicKey& public_key)
+  [[nodiscard]] static Result<Session> of(SecretArena arena, Secret raw);
+  Session(SecretArena arena, Secret key, const PublicKey& public_key)
       : arena_(std::move(arena)), key_(std::move(key)), public_key_(public_key) {}
   SecretArena arena_;
-  hpke::Key key_;
+  Secret key_;  // as hpke::private_key() takes it: OpenSSL has it for the length of a call, and never between two
   PublicKey public_key_{};
 };
 

@@ -33,7 +33,6 @@ constexpr milliseconds kBetweenRounds{1'000};  // at least, whatever agentd writ
 constexpr milliseconds kFirstRetry{1'000}, kMaxRetry{30'000};
 constexpr milliseconds kIdle{60'000};          // how long it waits where nothing changes
 constexpr unsigned kStatusMode = 0644;
-constexpr std::size_t kSignerBytes = 32;
 
 void log_line(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
@@ -114,10 +113,9 @@ Result<Loaded> load(const Options& options, const SecretArena& arena) {
   if (!ours) return forward(ours.error());
   auto key = read_credential(arena, options.credentials, "mvm-vault-key");
   if (!key) return forward(key.error());
-  const auto raw = read_credential(arena, options.credentials, "mvm-vault-signer");
+  auto raw = read_credential(arena, options.credentials, "mvm-vault-signer");
   if (!raw) return forward(raw.error());
-  if (raw->size() != kSignerBytes) return fail(Errc::kMalformed, "sign with a credential that is not 32 bytes", "mvm-vault-signer");
-  auto signer = Signer::of(*raw);
+  auto signer = Signer::of(*std::move(raw));
   if (!signer) return forward(signer.error());
   return Loaded{*std::move(config), {*std::move(authority), {ours->bytes().begin(), ours->bytes().end()}, *std::move(key)}, *std::move(signer)};
 }

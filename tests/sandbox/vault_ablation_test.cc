@@ -58,6 +58,23 @@ TEST(Vault, IsInASandboxOfItsOwn) {
   }
 }
 
+TEST(Vault, IsSteeredByNoVariable) {
+  VaultProcess vault;
+  vault.start(policy_of("vault"));
+  vault.want({VaultProcess::key("acme")});
+  ASSERT_TRUE(vault.has(VaultProcess::key("acme")));
+  EXPECT_FALSE(std::filesystem::exists(vault.sealed() + "/keylog")) << "the secrets of its connections";
+}
+
+TEST(Vault, HasItsSigningKeyWhereNothingIsDumped) {
+  VaultProcess vault;
+  vault.start(policy_of("vault"));
+  vault.want({VaultProcess::key("acme")});
+  ASSERT_TRUE(vault.has(VaultProcess::key("acme")));
+  EXPECT_TRUE(vault.is_where_it_is_dumped("BEGIN CERTIFICATE")) << "control: what is no secret is found";
+  EXPECT_FALSE(vault.is_where_it_is_dumped(VaultProcess::kSigningKey));
+}
+
 // What a server may answer does not end it: the filter knows these ways, too.
 TEST(Vault, LivesWithAllThatAServerMayDo) {
   VaultProcess vault;
@@ -84,7 +101,15 @@ TEST(Vault, DoesNotStartWithoutWhatItNeeds) {
   };
   EXPECT_EQ(exits([](VaultProcess& v) { v.put("/conf/vault.conf", "mvm-vault 2\n"); }), EX_CONFIG);
   EXPECT_EQ(exits([](VaultProcess& v) { v.put_credential("mvm-vault-signer", std::string(31, 's')); }), EX_CONFIG);
-  EXPECT_EQ(exits([](VaultProcess& v) { v.put_credential("mvm-vault-key", "x", 0444); }), EX_CONFIG) << "a key that anyone may read";
+  EXPECT_EQ(exits([](VaultProcess& v) { std::filesystem::permissions(v.prefix() + "/credentials/mvm-vault-key", std::filesystem::perms::others_read, std::filesystem::perm_options::add); }),
+            EX_CONFIG) << "a key that anyone may read";
+  EXPECT_EQ(exits([](VaultProcess& v) {
+              std::filesystem::rename(v.prefix() + "/credentials/mvm-vault-key", v.prefix() + "/credentials/elsewhere");
+              std::filesystem::create_symlink("elsewhere", v.prefix() + "/credentials/mvm-vault-key");
+            }),
+            EX_CONFIG) << "a link";
+  EXPECT_EQ(exits([](VaultProcess& v) { v.put_credential("mvm-vault-cert", ""); }), EX_CONFIG);
+  EXPECT_EQ(exits([](VaultProcess& v) { v.put_credential("mvm-vault-cert", std::string(vault::kMaxPem + 1, 'c')); }), EX_CONFIG);
   EXPECT_EQ(exits([](VaultProcess& v) { std::filesystem::remove(v.prefix() + "/credentials/mvm-vault-cert"); }), EX_CONFIG);
   EXPECT_EQ(exits([](VaultProcess& v) { std::filesystem::remove(v.prefix() + "/conf/ca.pem"); }), EX_CONFIG);
   EXPECT_EQ(exits([](VaultProcess& v) { std::filesystem::remove_all(v.prefix() + "/wanted"); }), EX_TEMPFAIL);

@@ -17,6 +17,7 @@
 #include "planner/signing.h"
 #include "sealing/seal.h"
 #include "sealing/wanted.h"
+#include "tests/base/dumped_memory.h"
 #include "tests/sandbox/ablation.h"
 #include "tests/vault/samples.h"
 
@@ -24,6 +25,7 @@ namespace mvm::test {
 
 class VaultProcess {
  public:
+  static constexpr const char* kSigningKey = "signing-key-of-the-tests-32bytes";
   VaultProcess() {
     char name[] = "/tmp/mvm-vault-XXXXXX";
     prefix_ = mkdtemp(name);
@@ -37,7 +39,7 @@ class VaultProcess {
     const Identity ours = authority_.issue("node-7");
     put_credential("mvm-vault-cert", ours.certificate);
     put_credential("mvm-vault-key", ours.key);
-    put_credential("mvm-vault-signer", std::string(32, 's'));
+    put_credential("mvm-vault-signer", kSigningKey);
   }
   ~VaultProcess() {
     kill();
@@ -126,6 +128,12 @@ class VaultProcess {
   [[nodiscard]] std::string prefix() const { return prefix_; }
   [[nodiscard]] std::string sealed() const { return prefix_ + "/sealed"; }
   [[nodiscard]] std::string process_status() const { return status_of(*process_); }
+  // Whether the text is in memory of the process that a core dump would have, had it one.
+  [[nodiscard]] bool is_where_it_is_dumped(const std::string& text) const {
+    std::vector<std::uint8_t> masked;
+    for (const char byte : text) masked.push_back(static_cast<std::uint8_t>(~byte));
+    return is_dumped(pid_of(*process_), masked);
+  }
 
  private:
   [[nodiscard]] VaultServer::Ways ways(std::uint16_t port) const {

@@ -58,14 +58,19 @@ inline int kill_and_wait(const sandbox::Worker& worker) {
   return ended(worker);
 }
 
-// /proc/PID/status of a worker that has not been waited for.
-inline std::string status_of(const sandbox::Worker& worker) {
+// Of a worker that has not been waited for.
+inline std::string pid_of(const sandbox::Worker& worker) {
   std::ifstream info("/proc/self/fdinfo/" + std::to_string(worker.pidfd.get()));
   std::string pid;
   for (std::string line; std::getline(info, line);) {
     if (line.starts_with("Pid:\t")) pid = line.substr(5);
   }
-  std::ifstream status("/proc/" + pid + "/status");
+  return pid;
+}
+
+// /proc/PID/status, likewise.
+inline std::string status_of(const sandbox::Worker& worker) {
+  std::ifstream status("/proc/" + pid_of(worker) + "/status");
   return {std::istreambuf_iterator<char>(status), {}};
 }
 
