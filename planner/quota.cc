@@ -19,6 +19,12 @@ Usage shifted(const Usage& total, const Usage& before, const Usage& after) {
           total.disk - before.disk + after.disk,          total.instances - before.instances + after.instances};
 }
 
+void exchange(lang::Devices& devices, const Usage& before, const Usage& after) {
+  if (before.disk == after.disk) return;
+  if (before.disk != 0) devices.take(before.disk);
+  if (after.disk != 0) devices.put(after.disk);
+}
+
 }  // namespace
 
 Usage usage_of(const Instance& instance) {
@@ -34,7 +40,7 @@ Usage usage_of(const Instance& instance) {
   return usage;
 }
 
-Quota::Quota(const lang::Document& projection, const lang::Document& policy) {
+Quota::Quota(const lang::Document& projection, const lang::Document& policy) : devices_(policy) {
   for (const Statement& line : projection.statements) {
     if (line.word != Word::kTenant) continue;
     const lang::TenantView view = lang::tenant_view(line);
@@ -77,7 +83,11 @@ std::optional<std::string> Quota::fits(const Subject& subject, const Usage& befo
       return std::string(check.what) + " is " + std::to_string(check.limit);
     }
   }
-  return std::nullopt;
+  if (after.disk <= before.disk) return std::nullopt;
+  lang::Devices devices = devices_;
+  exchange(devices, before, after);
+  const auto held = devices.hold(after.disk);
+  return held ? std::nullopt : std::optional(held.error().why);
 }
 
 std::optional<std::string> Quota::replace(const Instance& before, const Instance& after) {
@@ -91,6 +101,7 @@ void Quota::force(const Instance& before, const Instance& after) {
   const Usage was = usage_of(before), is = usage_of(after);
   tenants_[subject.tenant] = shifted(tenants_[subject.tenant], was, is);
   node_ = shifted(node_, was, is);
+  exchange(devices_, was, is);
   std::uint64_t& pool = pools_[pool_subject(subject.tenant, subject.pool)];
   pool = pool - was.instances + is.instances;
 }

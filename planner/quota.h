@@ -8,6 +8,7 @@
 #include <string>
 
 #include "planner/instances.h"
+#include "policy-lang/devices.h"
 #include "policy-lang/statement.h"
 
 namespace mvm::planner {
@@ -38,6 +39,7 @@ class Quota {
   std::map<Subject, std::uint64_t> pools_;  // instances that live
   Usage node_;
   Usage node_limits_;
+  lang::Devices devices_;
 };
 
 }  // namespace mvm::planner

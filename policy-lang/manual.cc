@@ -20,7 +20,7 @@ std::string subject_of(const Row& row) {
   switch (row.subject) {
     case SubjectKind::kNone: return "";
     case SubjectKind::kTenant: return " TENANT";
-    case SubjectKind::kPool: return " TENANT/POOL";
+    case SubjectKind::kPool: return row.word == Word::kDevice ? " DIRECTORY/NAME" : " TENANT/POOL";
     case SubjectKind::kInstance: return " TENANT/POOL/INSTANCE";
   }
   return "";

@@ -51,6 +51,8 @@ constexpr std::array kSealerFields = {digest("key", kPublicKey, "may seal keys a
 constexpr std::array kImageFields = {digest("digest", kDigest, "may run; where no image is listed, any may")};
 constexpr std::array kEgressFields = {subnet("subnet", "may be reached by egress=listed; and by egress=nat, where it is private")};
 constexpr std::array kClosedFields = {subnet("subnet", "is reached by no tenant, whatever else the policy says")};
+constexpr std::array kDisksFields = {word("discard", kYesNo, "what a guest discards of its volume is discarded below; where the line is missing: no")};
+constexpr std::array kDeviceFields = {number("mib", 1, kMaxDiskMib, "most MiB of the one volume that lies on the block device /dev/DIRECTORY/NAME")};
 
 constexpr std::array kPruneFields = {word("tenants", kYesNo, "tenants that are not named are removed, data too"),
                                      word("pools", kYesNo, "pools that are not named are removed, data too")};
@@ -143,6 +145,8 @@ constexpr std::array<Row, kWords> kTable = {{
     {.word = kImage, .name = "image", .in = kOnlyPolicy, .fields = kImageFields},
     {.word = kEgress, .name = "egress", .in = kOnlyPolicy, .fields = kEgressFields},
     {.word = kClosed, .name = "closed", .in = kOnlyPolicy, .fields = kClosedFields},
+    {.word = kDisks, .name = "disks", .in = kOnlyPolicy, .many = false, .fields = kDisksFields},
+    {.word = kDevice, .name = "device", .subject = SubjectKind::kPool, .in = kOnlyPolicy, .many = false, .fields = kDeviceFields},
 
     {.word = kPrune, .name = "prune", .in = kOnlyProjection, .many = false, .fields = kPruneFields},
     {.word = kTenant, .name = "tenant", .subject = SubjectKind::kTenant, .in = kOnlyProjection, .many = false, .fields = kTenantFields},
@@ -164,7 +168,7 @@ constexpr std::array<Row, kWords> kTable = {{
      .costs = "none: the subtree is delegated"},
     {.word = kVolume, .name = "volume", .subject = SubjectKind::kInstance, .in = kStateAndPlan, .many = false,
      .fields = kVolumeFields, .signs = kAddRemoveMove, .moves = "key", .worker = Worker::kStorage, .durable = true, .irreversible = true,
-     .makes = "a LUKS2 volume on a file of its own", .unmakes = "wipes its keyslots, then the file",
+     .makes = "a LUKS2 volume on a file, or a device, of its own", .unmakes = "wipes its keyslots, then the file",
      .costs = "SYS_ADMIN: loop and device-mapper ioctls"},
     {.word = kLuksOpen, .name = "luksOpen", .subject = SubjectKind::kInstance, .in = kStateAndPlan, .many = false,
      .fields = kLuksOpenFields, .signs = kAddRemove, .needs = set_of(kVolume, kCgroup), .worker = Worker::kStorage,

@@ -26,6 +26,7 @@ inline constexpr std::uint64_t kMaxNet = 4095;
 inline constexpr std::uint64_t kFirstSlot = 3;  // .1 is the gateway, .2 is kept for a builder
 inline constexpr std::uint64_t kMaxTapsPerBridge = 1000;  // the kernel stops at 1,024 ports (BR_MAX_PORTS)
 inline constexpr std::size_t kMaxPolicySubnets = 64;      // lines of egress, and of closed, in one policy
+inline constexpr std::size_t kMaxPolicyDevices = 32;      // block devices for volumes in one policy
 inline constexpr std::uint64_t kVmmOverheadMib = 128;     // room for Firecracker itself beside the guest's memory
 
 inline constexpr std::uint64_t kVerityBlock = 4096;           // bytes of a block of a rootfs and of its hash tree
@@ -39,7 +40,7 @@ inline constexpr std::array kKinds = {Kind::kProjection, Kind::kState, Kind::kPl
 // Row order is the order of creation: a state, read from the top, makes each thing after what it stands on.
 enum class Word : std::uint8_t {
   // policy
-  kCidr, kUids, kLimits, kPerInstance, kEncrypt, kCoordinator, kSealer, kImage, kEgress, kClosed,
+  kCidr, kUids, kLimits, kPerInstance, kEncrypt, kCoordinator, kSealer, kImage, kEgress, kClosed, kDisks, kDevice,
   // projection
   kPrune, kTenant, kPool,
   // manifest
@@ -47,7 +48,7 @@ enum class Word : std::uint8_t {
   // primitives
   kBridge, kRule, kCgroup, kVolume, kLuksOpen, kSecrets, kConfig, kTap, kJail, kGuest, kSnapshot, kBase,
 };
-inline constexpr std::size_t kWords = 28;
+inline constexpr std::size_t kWords = 30;
 inline constexpr Word kFirstPrimitive = Word::kBridge;
 
 using WordSet = std::uint32_t;

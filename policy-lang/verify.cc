@@ -11,7 +11,7 @@ namespace {
 class Walk {
  public:
   Walk(const Document& plan, const Against& against)
-      : index_(against.state, plan.statements), policy_(read_policy(against.policy)), authority_(against.projection, index_) {}
+      : index_(against.state, plan.statements), policy_(read_policy(against.policy)), devices_(against.policy), authority_(against.projection, index_) {}
 
   // What only one may have, claimed by all that stands.
   [[nodiscard]] Checked<void> claim_what_stands(const Document& state) {
@@ -20,6 +20,7 @@ class Walk {
       const Site site = index_.site(line.subject);
       const bool first = site.instance != nullptr && (last == nullptr || *last != line.subject);
       if (auto claimed = claims_.claim({line, site, first}); !claimed) return claimed;
+      if (line.word == Word::kVolume) devices_.put(volume_view(line).mib);
       last = &line.subject;
     }
     return {};
@@ -34,7 +35,7 @@ class Walk {
     step.last_line = site.instance != nullptr && site.instance->lines.words == 0;
     if (auto claimed = claim(step); !claimed) return claimed;
     if (auto invariants = verify_invariants(step, policy_); !invariants) return invariants;
-    if (auto limits = verify_limits(step, index_, policy_); !limits) return limits;
+    if (auto limits = verify_limits(step, index_, policy_, devices_); !limits) return limits;
     return authority_.check(step);
   }
 
@@ -42,6 +43,9 @@ class Walk {
 
  private:
   Checked<void> claim(const Step& step) {
+    const bool volume = step.statement.word == Word::kVolume;
+    if (volume && step.statement.sign == Sign::kAdd) devices_.put(volume_view(step.statement).mib);
+    if (volume && step.statement.sign == Sign::kRemove) devices_.take(volume_view(step.statement).mib);
     if (step.statement.sign == Sign::kAdd) return claims_.claim(step);
     if (step.statement.sign == Sign::kRemove) claims_.release(step);
     return {};
@@ -49,6 +53,7 @@ class Walk {
 
   StateIndex index_;
   NodePolicy policy_;
+  Devices devices_;
   Authority authority_;
   Claims claims_;
 };

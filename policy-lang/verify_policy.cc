@@ -104,10 +104,14 @@ Checked<void> verify_policy(const Document& policy) {
     if (lines <= kMaxPolicySubnets) continue;
     return refuse(Rule::kForm, say("the policy has ", lines, " ", row(word).name, " lines; the limit is ", kMaxPolicySubnets), "name wider subnets");
   }
+  const auto devices = static_cast<std::uint64_t>(std::ranges::count(policy.statements, Word::kDevice, &Statement::word));
+  if (devices > kMaxPolicyDevices) {
+    return refuse(Rule::kForm, say("the policy has ", devices, " device lines; the limit is ", kMaxPolicyDevices), "name fewer devices");
+  }
   return {};
 }
 
-Checked<void> verify_limits(const Step& step, const StateIndex& index, const NodePolicy& policy) {
+Checked<void> verify_limits(const Step& step, const StateIndex& index, const NodePolicy& policy, const Devices& devices) {
   const Statement& made = step.statement;
   const bool resumes = made.sign == Sign::kMove && made.word == Word::kJail && made.numbers[1] == kRunning;
   if (made.sign != Sign::kAdd && !resumes) return {};
@@ -119,7 +123,9 @@ Checked<void> verify_limits(const Step& step, const StateIndex& index, const Nod
       for (const Word word : {Word::kCgroup, Word::kTap})
         if (auto bounds = still_bounds(step.site.lines(), word, policy); !bounds) return bounds;
       return runs_a_listed_image(made, policy);
-    case Word::kVolume: return encrypts("volumes", volume_view(made).key_version, policy.encrypt_data);
+    case Word::kVolume:
+      if (auto encrypted = encrypts("volumes", volume_view(made).key_version, policy.encrypt_data); !encrypted) return encrypted;
+      return devices.hold(volume_view(made).mib);
     case Word::kSnapshot: return encrypts("snapshots", snapshot_view(made).key_version, policy.encrypt_snapshots);
     case Word::kRule:
       if (rule_view(made).egress != kEgressListed || policy.lists_egress) return {};

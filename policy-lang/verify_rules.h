@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "policy-lang/devices.h"
 #include "policy-lang/state_index.h"
 #include "policy-lang/statement.h"
 #include "policy-lang/text_error.h"
@@ -72,7 +73,7 @@ class Claims {
 [[nodiscard]] Checked<void> verify_subnet(const Subnet& subnet, const Subnet& cidr);
 
 // V4, after the statement.
-[[nodiscard]] Checked<void> verify_limits(const Step& step, const StateIndex& index, const NodePolicy& policy);
+[[nodiscard]] Checked<void> verify_limits(const Step& step, const StateIndex& index, const NodePolicy& policy, const Devices& devices);
 
 // V5, after the statement. The projection has passed verify_projection().
 class Authority {

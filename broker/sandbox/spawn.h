@@ -17,8 +17,8 @@ namespace mvm::sandbox {
 
 inline constexpr int kChannelFd = 3;     // in the worker: its end of the channel
 inline constexpr int kFirstExtraFd = 4;  // in the worker: the first of SpawnRequest::extra
-inline constexpr std::size_t kMaxExtraFds = 8;
-inline constexpr std::size_t kMaxArguments = 16;
+inline constexpr std::size_t kMaxExtraFds = 40;
+inline constexpr std::size_t kMaxArguments = 40;
 
 // Whether the worker is killed when who started it dies. A page server is not: its microVM outlives us, and needs it until all is in.
 enum class Dies : std::uint8_t { kWithUs, kAlone };

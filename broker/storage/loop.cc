@@ -15,6 +15,12 @@ namespace {
 
 constexpr int kTries = 16;  // that another process takes the free device before us, in a row
 
+// As device_mapper.cc says of huge_encode_dev.
+dev_t decoded(std::uint64_t device) {
+  const auto encoded = static_cast<unsigned>(device);
+  return makedev((encoded & 0xfff00) >> 8, (encoded & 0xff) | ((encoded >> 12) & 0xfff00));
+}
+
 }  // namespace
 
 std::optional<unsigned> loop_number(std::string_view device) {
@@ -62,8 +68,8 @@ Result<FileIdentity> Loops::backing(unsigned number) const {
   if (!fd) return forward(fd.error());
   loop_info64 info{};
   if (ioctl(fd->get(), LOOP_GET_STATUS64, &info) == 0) {
-    const auto encoded = static_cast<unsigned>(info.lo_device);  // as device_mapper.cc says of huge_encode_dev
-    return FileIdentity{makedev((encoded & 0xfff00) >> 8, (encoded & 0xff) | ((encoded >> 12) & 0xfff00)), info.lo_inode};
+    if (info.lo_rdevice != 0) return FileIdentity{decoded(info.lo_rdevice), 0};
+    return FileIdentity{decoded(info.lo_device), info.lo_inode};
   }
   const int saved = errno;
   if (saved == ENXIO) return fail(Errc::kNotFound, "find the file of the loop device", std::to_string(number));
@@ -75,6 +81,7 @@ Result<FileIdentity> identity_of(int file) {
   const int read = fstat(file, &info);
   const int saved = errno;
   if (read != 0) return fail_errno(saved, "fstat");
+  if (S_ISBLK(info.st_mode)) return FileIdentity{info.st_rdev, 0};
   return FileIdentity{info.st_dev, info.st_ino};
 }
 

@@ -30,7 +30,8 @@ struct Loop {
   [[nodiscard]] std::string device() const { return "7:" + std::to_string(number); }
 };
 
-// Which file it is, whatever its name: one that is deleted, or whose mount is another's, has no path that says so.
+// Which file it is, whatever its name: one that is deleted, or whose mount is another's, has no path that says so. A block device is one by its
+// number, with no inode: its nodes come and go.
 struct FileIdentity {
   dev_t device = 0;
   std::uint64_t inode = 0;

@@ -28,10 +28,10 @@ bool is_our_uuid(std::string_view uuid, std::string_view name) { return uuid.sta
 std::string key_name(const std::string& luks_uuid) { return "cryptsetup:" + luks_uuid + "-d0"; }
 
 // Documentation/admin-guide/device-mapper/dm-crypt.rst
-Target crypt_target(const UnlockedVolume& volume, const Loop& loop, std::uint64_t mib) {
+Target crypt_target(const UnlockedVolume& volume, const Loop& loop, std::uint64_t mib, Discard discard) {
   return {mib * ((1 << 20) / kSector), kCrypt,
           std::string(kLuksCipher) + " :" + std::to_string(kVolumeKeyBytes) + ":logon:" + key_name(volume.uuid) + " 0 " + loop.device() + " " +
-              std::to_string(kLuksHeaderBytes / kSector) + " 1 sector_size:" + std::to_string(kLuksSectorBytes)};
+              std::to_string(kLuksHeaderBytes / kSector) + (discard == Discard::kYes ? " 2 allow_discards" : " 1") + " sector_size:" + std::to_string(kLuksSectorBytes)};
 }
 
 // The loop device that a dm-crypt table stands on.
@@ -50,8 +50,8 @@ Status OpenVolumes::open(const Subject& instance, const VersionedKey& key) const
   if (found->key_version != key.version) return fail(Errc::kDenied, "open a volume with a key that has another version than its own", to_string(instance));
   const auto file = volumes_.open(instance);
   if (!file) return forward(file.error());
-  const auto mib = data_mib(file->get());
-  if (!mib) return forward(mib.error());
+  const auto data = volumes_.data_of(file->get());
+  if (!data) return forward(data.error());
   auto volume = unlock_luks(file->get(), key.key, arena_);
   if (!volume) return forward(volume.error());
   if (volume->keyslots > 1) {
@@ -59,13 +59,13 @@ Status OpenVolumes::open(const Subject& instance, const VersionedKey& key) const
     if (fsync(file->get()) != 0) return fail_errno(errno, "sync the header", to_string(instance));
   }
   if (auto marked = volumes_.mark_opened(instance); !marked) return marked;
-  const auto loop = loops_.attach(file->get(), Writes::kAllowed);
+  const auto loop = loops_.attach(data->fd, Writes::kAllowed);
   if (!loop) return forward(loop.error());
   const auto in_kernel = KernelKey::add(key_name(volume->uuid), volume->volume_key);
   volume->volume_key.wipe();
   if (!in_kernel) return forward(in_kernel.error());
   const std::string name = data_device_name(instance);
-  const auto device = devices_.make({name, device_uuid(volume->uuid, name), crypt_target(*volume, *loop, *mib), Writes::kAllowed});
+  const auto device = devices_.make({name, device_uuid(volume->uuid, name), crypt_target(*volume, *loop, data->mib, volumes_.discards()), Writes::kAllowed});
   return device ? Status{} : forward(device.error());
 }
 
@@ -80,7 +80,9 @@ Result<FoundOpen> OpenVolumes::look_at(const Subject& instance, const std::strin
   const auto backing = loops_.backing(*loop);
   const auto file = volumes_.open(instance);
   if (!backing || !file) return found;
-  const auto ours = identity_of(file->get());
+  const auto data = volumes_.data_of(file->get());
+  if (!data) return found;
+  const auto ours = identity_of(data->fd);
   found.whole = ours && *ours == *backing;
   return found;
 }

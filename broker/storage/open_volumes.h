@@ -1,4 +1,4 @@
-// luksOpen and its inverse: a volume's file, a loop device on it, and dm-crypt on that, under the name that follows from the
+// luksOpen and its inverse: a volume's file, a loop device on it, or on the device that its data is on, and dm-crypt on that, under the name that follows from the
 // instance (base/derived.h). The jail worker makes a node of it in the jail, and nowhere else is there one: no path is shared.
 // Nothing is kept here; what is open is what the kernel says. Proven by: tests/node/storage/.
 #pragma once

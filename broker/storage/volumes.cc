@@ -21,6 +21,16 @@ namespace mvm::storage {
 namespace {
 
 constexpr std::uint64_t kMib = 1 << 20;
+// What stands behind the header of a volume whose data is on a device. A file with data has a MiB at least behind it, so the lengths tell them apart.
+struct OnDevice {
+  std::array<char, 8> magic;
+  std::uint64_t mib;
+  VolumeMark mark;              // stands on the device too
+  std::array<char, 4064> name;  // below /dev, padded with zeros
+};
+static_assert(sizeof(OnDevice) == kLuksSectorBytes && kLuksSectorBytes < kMib);
+constexpr std::array<char, 8> kOnDeviceMagic = {'m', 'v', 'm', 'o', 'n', 'd', 'e', 'v'};
+
 constexpr std::string_view kOpenedSuffix = ".luks", kFreshSuffix = ".new";
 
 std::string file_name(const Subject& instance, std::uint32_t version, Use use) {
@@ -72,19 +82,27 @@ Status overwrite_header(int file, const std::string& name) {
   return sync(file, name);
 }
 
-Status remove(int pool, const std::string& name) {
-  const auto file = open_file(pool, name);
-  if (!file && file.error().code == Errc::kNotFound) return {};
-  if (!file) return forward(file.error());
-  if (auto wiped = overwrite_header(file->get(), name); !wiped) return wiped;
+Result<std::uint64_t> length_of(int file) {
   struct stat info {};
-  if (fstat(file->get(), &info) != 0) return fail_errno(errno, "fstat", name);
-  // Given back at once, whoever else may have the file open, and discarded on the disk below where its file system does that.
-  if (info.st_size != 0 && fallocate(file->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, info.st_size) != 0 && errno != EOPNOTSUPP) {
-    return fail_errno(errno, "free the volume's blocks", name);
-  }
-  if (unlinkat(pool, name.c_str(), 0) != 0) return fail_errno(errno, "remove the volume", name);
-  return sync(pool, name);
+  const int read = fstat(file, &info);
+  const int saved = errno;
+  if (read != 0) return fail_errno(saved, "fstat");
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+// What it says of its device; nothing where its data is its own.
+Result<std::optional<OnDevice>> device_named_in(int file) {
+  const auto length = length_of(file);
+  if (!length) return forward(length.error());
+  if (*length != kLuksHeaderBytes + sizeof(OnDevice)) return std::optional<OnDevice>();
+  OnDevice on{};
+  if (lseek(file, static_cast<off_t>(kLuksHeaderBytes), SEEK_SET) < 0) return fail_errno(errno, "look behind the volume's header");
+  const ssize_t got = read(file, &on, sizeof on);
+  const int saved = errno;
+  if (got < 0) return fail_errno(saved, "read which device a volume is on");
+  if (got == sizeof on && on.magic == std::array<char, 8>{}) return std::optional<OnDevice>();  // it was never made whole
+  const bool ours = got == sizeof on && on.magic == kOnDeviceMagic && on.mib != 0 && on.name.back() == '\0';
+  return ours ? Result<std::optional<OnDevice>>(on) : fail(Errc::kCorrupt, "read which device a volume is on");
 }
 
 std::optional<FoundVolume> read_name(const Name& tenant, const Name& pool, std::string_view name) {
@@ -142,14 +160,77 @@ Status add_and_verify(int file, const Secret& from, const Secret& to, const Secr
 
 }  // namespace
 
-Result<std::uint64_t> data_mib(int file) {
-  struct stat info {};
-  const int read = fstat(file, &info);
+Result<VolumeData> Volumes::data_of(int file) const {
+  const auto on = device_named_in(file);
+  if (!on) return forward(on.error());
+  if (*on) {
+    const PoolDevice* device = devices_.find((*on)->name.data());
+    if (device == nullptr) return fail(Errc::kNotFound, "find the device of a volume in the policy", (*on)->name.data());
+    if (device->bytes < kLuksHeaderBytes + (*on)->mib * kMib) return fail(Errc::kCorrupt, "use a device that is smaller than its volume", device->name);
+    const auto ours = has_mark(*device, (*on)->mark);
+    if (!ours) return forward(ours.error());
+    if (!*ours) return fail(Errc::kDenied, "use a device that does not have this volume's mark", device->name);
+    return VolumeData{device->fd.get(), (*on)->mib};
+  }
+  const auto length = length_of(file);
+  if (!length) return forward(length.error());
+  if (*length < kLuksHeaderBytes + kMib || *length % kMib != 0) return fail(Errc::kCorrupt, "take a volume whose file has another size");
+  return VolumeData{file, (*length - kLuksHeaderBytes) / kMib};
+}
+
+Result<std::set<std::string>> Volumes::devices_in_use() const {
+  std::set<std::string> used;
+  const auto all = list();
+  if (!all) return forward(all.error());
+  for (const FoundVolume& each : *all) {
+    const auto pool = open_pool(directory_.get(), each.instance);
+    const auto file = pool ? open_file(pool->get(), file_name(each)) : Result<Fd>(forward(pool.error()));
+    const auto on = file ? device_named_in(file->get()) : Result<std::optional<OnDevice>>(forward(file.error()));
+    if (!on) return forward(on.error());
+    if (*on) used.insert((*on)->name.data());
+  }
+  return used;
+}
+
+Status Volumes::sync_made(const Fd& file, const Subject& instance) const {
+  if (auto synced = sync(file.get(), to_string(instance)); !synced) return synced;
+  return sync_directories(directory_.get(), instance);
+}
+
+Status Volumes::make(const Fd& file, const Subject& instance, std::uint64_t mib, const Secret& key) const {
+  const auto size = [&](std::uint64_t behind) -> Status {
+    return ftruncate(file.get(), static_cast<off_t>(kLuksHeaderBytes + behind)) == 0 ? Status{} : fail_errno(errno, "size the volume");
+  };
+  if (!devices_.named()) {
+    if (auto sized = size(mib * kMib); !sized) return sized;
+    if (auto formatted = format_luks(file.get(), key); !formatted) return formatted;
+    return sync_made(file, instance);
+  }
+  const auto used = devices_in_use();
+  if (!used) return forward(used.error());
+  const auto device = devices_.choose(mib, *used);
+  if (!device) return forward(device.error());
+  const auto mark = make_mark();
+  if (!mark) return forward(mark.error());
+  OnDevice on{kOnDeviceMagic, mib, *mark, {}};
+  if ((*device)->name.size() >= on.name.size()) return fail(Errc::kLimit, "name a volume's device", (*device)->name);
+  std::ranges::copy((*device)->name, on.name.begin());
+  if (auto sized = size(sizeof on); !sized) return sized;
+  if (auto formatted = format_luks(file.get(), key); !formatted) return formatted;
+  const ssize_t wrote = pwrite(file.get(), &on, sizeof on, static_cast<off_t>(kLuksHeaderBytes));
   const int saved = errno;
-  if (read != 0) return fail_errno(saved, "fstat");
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size < kLuksHeaderBytes + kMib || size % kMib != 0) return fail(Errc::kCorrupt, "take a volume whose file has another size");
-  return (size - kLuksHeaderBytes) / kMib;
+  if (wrote < 0) return fail_errno(saved, "write which device a volume is on");
+  if (wrote != sizeof on) return fail(Errc::kSystem, "write which device a volume is on");
+  if (auto synced = sync_made(file, instance); !synced) return synced;
+  return put_mark(**device, on.mark);  // last, so that what a device is marked with is the name of a file that is there
+}
+
+// What is on it is noise by now: the header is gone. Where the policy names the device no longer, it is left so.
+Status Volumes::release_device_of(int file) const {
+  const auto on = device_named_in(file);
+  if (!on || !*on) return {};
+  const PoolDevice* device = devices_.find((*on)->name.data());
+  return device == nullptr ? Status{} : release(*device, (*on)->mark, (*on)->mib, discard_);
 }
 
 Status Volumes::format(const Subject& instance, std::uint64_t mib, const VersionedKey& key) const {
@@ -164,12 +245,7 @@ Status Volumes::format(const Subject& instance, std::uint64_t mib, const Version
   const int saved = errno;
   if (!file.valid() && saved == EEXIST) return fail(Errc::kExists, "format a volume that is there", to_string(instance));
   if (!file.valid()) return fail_errno(saved, "create", name);
-  const auto made = [&]() -> Status {
-    if (ftruncate(file.get(), static_cast<off_t>(kLuksHeaderBytes + mib * kMib)) != 0) return fail_errno(errno, "size the volume", name);
-    if (auto formatted = format_luks(file.get(), key.key); !formatted) return formatted;
-    if (auto synced = sync(file.get(), name); !synced) return synced;
-    return sync_directories(directory_.get(), instance);
-  }();
+  const auto made = make(file, instance, mib, key.key);
   if (made) return made;
   Error error = made.error();
   error.on = to_string(instance);
@@ -216,6 +292,22 @@ Status Volumes::mark_opened(const Subject& instance) const {
   if (!found) return forward(found.error());
   if (found->use == Use::kOpened) return {};
   return rename(pool->get(), *found, {instance, Use::kOpened, found->key_version});
+}
+
+Status Volumes::remove(int pool, const std::string& name) const {
+  const auto file = open_file(pool, name);
+  if (!file && file.error().code == Errc::kNotFound) return {};
+  if (!file) return forward(file.error());
+  if (auto wiped = overwrite_header(file->get(), name); !wiped) return wiped;
+  if (auto released = release_device_of(file->get()); !released) return released;
+  struct stat info {};
+  if (fstat(file->get(), &info) != 0) return fail_errno(errno, "fstat", name);
+  // Given back at once, whoever else may have the file open, and discarded on the disk below where its file system does that.
+  if (info.st_size != 0 && fallocate(file->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, info.st_size) != 0 && errno != EOPNOTSUPP) {
+    return fail_errno(errno, "free the volume's blocks", name);
+  }
+  if (unlinkat(pool, name.c_str(), 0) != 0) return fail_errno(errno, "remove the volume", name);
+  return sync(pool, name);
 }
 
 Status Volumes::destroy(const Subject& instance) const {

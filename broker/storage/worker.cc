@@ -27,11 +27,20 @@ int report(const Error& error) {
 std::unique_ptr<KeySource> sealed_keys(const sealing::Session& session) { return std::make_unique<SealedKeys>(session); }
 
 int run(const sandbox::Grants& grants, std::span<const char* const> arguments, MakeKeys make_keys) {
-  if (arguments.size() != 1) {
-    std::fprintf(stderr, "usage: mvm-storage STATE\n");
+  if (arguments.empty()) {
+    std::fprintf(stderr, "usage: mvm-storage STATE [discard] [pool [DIRECTORY/NAME:MIB...]]\n");
     return EX_USAGE;
   }
   const std::string state = arguments[0];
+  auto rest = arguments.subspan(1);
+  const auto said = [&](const char* word) {
+    const bool there = !rest.empty() && std::string_view(rest[0]) == word;
+    if (there) rest = rest.subspan(1);
+    return there;
+  };
+  const Discard discard = said(kDiscardArgument) ? Discard::kYes : Discard::kNo;
+  auto devices = said(kPoolArgument) ? PoolDevices::given(rest, kFirstPoolFd) : PoolDevices();
+  if (!devices) return report(devices.error());
   auto volumes = open_absolute(state + "/volumes", O_RDONLY | O_DIRECTORY);
   auto nodes = open_absolute(state + "/nodes", O_RDONLY | O_DIRECTORY);
   auto images = open_absolute(state + "/images", O_PATH | O_DIRECTORY);
@@ -54,7 +63,8 @@ int run(const sandbox::Grants& grants, std::span<const char* const> arguments, M
   (void)std::locale::classic();  // made once, with a call that the filter does not grant
   const sandbox::Place places[] = {{"$volumes", volumes->get()}, {"$nodes", nodes->get()}, {"$images", images->get()}, {"$drives", drives->directory()}};
   sandbox::enter_or_exit(grants, places);
-  Host host{DeviceMapper(Fd(kDeviceMapperFd)), Loops(Fd(kLoopControlFd), *std::move(nodes)), Volumes(*std::move(volumes)), *std::move(images), *std::move(drives), *std::move(arena),
+  Host host{DeviceMapper(Fd(kDeviceMapperFd)), Loops(Fd(kLoopControlFd), *std::move(nodes)), Volumes(*std::move(volumes), *std::move(devices), discard),
+            *std::move(images), *std::move(drives), *std::move(arena),
             *session, *keys};
   const auto served = worker::serve([&](const wire::Task& task) { return dispatch(host, task); });
   return served ? EX_OK : report(served.error());

@@ -12,6 +12,8 @@
 
 #include "broker/sandbox/enter.h"
 #include "broker/sandbox/spawn.h"
+#include "broker/storage/arguments.h"
+#include "broker/supervisor/devices.h"
 #include "broker/supervisor/identity.h"
 #include "broker/supervisor/opened.h"
 #include "broker/supervisor/recovery.h"
@@ -34,11 +36,18 @@ T must(const char* step, Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
+struct Gate {
+  Fd life;  // a pidfd
+  GateClient client;
+};
 struct Started {
-  Fd gate_life;  // pidfds
-  EachWorker<Fd> lives;
-  GateClient gate;
+  EachWorker<Fd> lives;  // pidfds
   Workers workers;
+};
+// What the node's policy has for the storage worker.
+struct Disks {
+  OpenedDevices opened;
+  bool discards = false;
 };
 
 // `others` are behind the devices in what it is given.
@@ -80,24 +89,38 @@ Result<EachWorker<std::vector<Fd>>> make_joints(const std::vector<Joint>& joints
   return ends;
 }
 
-Result<Started> start_workers(const Setup& setup, const Fd& lock) {
+Result<Gate> start_gate(const Setup& setup) {
   auto gate = start_worker(setup.gate, sandbox::Channel::kStream, {});
   if (!gate) return forward(gate.error());
+  return Gate{std::move(gate->pidfd), GateClient(std::move(gate->channel))};
+}
+
+// The storage worker's setup, with what it has to know of its disks.
+WorkerSetup with_disks(WorkerSetup setup, const Disks& disks) {
+  if (disks.discards) setup.arguments.emplace_back(storage::kDiscardArgument);
+  if (disks.opened.named) setup.arguments.emplace_back(storage::kPoolArgument);
+  for (const Device& each : disks.opened.devices) setup.arguments.push_back(each.name + ":" + std::to_string(each.mib));
+  return setup;
+}
+
+Result<Started> start_workers(const Setup& setup, const Disks& disks, const Fd& lock) {
   const auto joints = make_joints(setup.joints);
   if (!joints) return forward(joints.error());
   EachWorker<Fd> lives, channels;
   for (std::size_t i = 0; i < kExecutors.size(); ++i) {
     std::vector<int> own;
     for (const Fd& fd : (*joints)[i]) own.push_back(fd.get());
+    const bool storage = kExecutors[i] == lang::Worker::kStorage;
+    if (storage) std::ranges::transform(disks.opened.devices, std::back_inserter(own), [](const Device& each) { return each.fd.get(); });
     own.push_back(lock.get());  // not used there: only held
-    auto worker = start_worker(setup.workers[i], sandbox::Channel::kSeqpacket, own);
+    auto worker = start_worker(storage ? with_disks(setup.workers[i], disks) : setup.workers[i], sandbox::Channel::kSeqpacket, own);
     if (!worker) return forward(worker.error());
     lives[i] = std::move(worker->pidfd);
     channels[i] = std::move(worker->channel);
   }
   auto workers = Workers::make(std::move(channels));
   if (!workers) return forward(workers.error());
-  return Started{std::move(gate->pidfd), std::move(lives), GateClient(std::move(gate->channel)), *std::move(workers)};
+  return Started{std::move(lives), *std::move(workers)};
 }
 
 Status lock_up(const Setup& setup, const Opened& opened) {
@@ -115,6 +138,13 @@ Result<NodePolicy> read_policy(GateClient& gate, const std::string& text) {
   return read_node_policy(std::move(**parsed).document());
 }
 
+// Where a device cannot be used, the node does without it.
+Disks open_disks(const NodePolicy& policy) {
+  Disks disks{open_devices(policy.text, "/dev"), policy.discards};
+  for (const Error& each : disks.opened.refused) std::fprintf(stderr, "mvm-hostd: a device for volumes is not used: cannot %s\n", each.message().c_str());
+  return disks;
+}
+
 // The line of the audit log.
 std::string offer_line(const std::vector<std::uint8_t>& bytes) {
   const auto offer = sealing::read_offer(bytes);
@@ -124,17 +154,15 @@ std::string offer_line(const std::vector<std::uint8_t>& bytes) {
 
 // After the sandbox has closed: recovery reads records and a journal and has the workers sweep, and needs no more power for
 // that than serving does.
-Result<Host> recover_host(Opened& opened, Started started, std::optional<Identity> identity) {
-  auto policy = read_policy(started.gate, opened.policy_text);
-  if (!policy) return forward(policy.error());
+Result<Host> recover_host(Opened& opened, GateClient gate, Workers workers, NodePolicy policy, std::optional<Identity> identity) {
   auto audit = Audit::open(std::move(opened.audit));
   if (!audit) return forward(audit.error());
   const auto boot = boot_of(opened.journal, opened.boot_id);
   if (!boot) return forward(boot.error());
   auto boots = open_file(opened.journal, ".", O_RDONLY | O_DIRECTORY);
   if (!boots) return forward(boots.error());
-  Host host{std::move(started.gate), std::move(started.workers), Records(std::move(opened.records)), Journal(std::move(opened.journal)),
-            *std::move(audit), Images(std::move(opened.images)), *std::move(policy), {}, [](const wire::Event&) {}, {}};
+  Host host{std::move(gate), std::move(workers), Records(std::move(opened.records)), Journal(std::move(opened.journal)),
+            *std::move(audit), Images(std::move(opened.images)), std::move(policy), {}, [](const wire::Event&) {}, {}};
   if (auto wrote = host.audit.append("start node=" + std::string(host.policy.text.header.node.view())); !wrote) return forward(wrote.error());
   if (auto recovered = recover(host, *boot); !recovered) return forward(recovered.error());
   if (auto remembered = remember_boot(*boots, opened.boot_id); !remembered) return forward(remembered.error());
@@ -163,10 +191,15 @@ int main(int argc, char** argv) {
   auto identity = must("read its identity", Identity::read(where.credentials));
   if (!identity) std::fprintf(stderr, "mvm-hostd: there is no credential %s: no key can be sealed to this node\n", kIdentityName);
   must("hide its credentials", hide_credentials(where.credentials));
-  Started started = must("start its workers", start_workers(where, opened.workers_lock));
+  // The one text that is read while it is root is the policy, which root wrote; it says which devices root has to open.
+  Gate gate = must("start gate", start_gate(where));
+  NodePolicy policy = must("read its policy", read_policy(gate.client, opened.policy_text));
+  Disks disks = open_disks(policy);  // and holds them as long as it lives
+  Started started = must("start its workers", start_workers(where, disks, opened.workers_lock));
+  for (Device& each : disks.opened.devices) each.fd.reset();
   must("drop its privileges", mvm::sandbox::become(where.grants, opened.self));
   must("lock itself up", lock_up(where, opened));
-  Host host = must("recover", recover_host(opened, std::move(started), std::move(identity)));
+  Host host = must("recover", recover_host(opened, std::move(gate.client), std::move(started.workers), std::move(policy), std::move(identity)));
   must("go on", serve(host, opened));
   std::_Exit(0);  // what libraries do at exit needs system calls that nothing else here does
 }

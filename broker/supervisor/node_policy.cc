@@ -14,6 +14,7 @@ NodePolicy read_node_policy(lang::Document policy) {
     if (line.word == Word::kUids) out.first_uid = line.number("first");
     if (line.word == Word::kCoordinator) out.coordinators.push_back(line.digests[0]);
     if (line.word == Word::kCoordinator || line.word == Word::kSealer) out.sealers.push_back(line.digests[0]);
+    if (line.word == Word::kDisks) out.discards = line.number("discard") == lang::kYes;
     if (line.word == Word::kClosed) out.closed.push_back(Subnet::unpack(line.numbers[0]));
     if (line.word == Word::kEgress) out.egress.push_back(Subnet::unpack(line.numbers[0]));
   }

@@ -18,6 +18,7 @@ struct NodePolicy {
   std::vector<Digest> coordinators;  // Ed25519 public keys
   std::vector<Digest> sealers;       // of those who may seal keys: of the coordinators, and of who may do nothing else
   std::vector<Subnet> egress, closed;
+  bool discards = false;  // what guests discard
 };
 
 // The policy has passed lang::verify_policy().

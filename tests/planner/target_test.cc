@@ -53,8 +53,7 @@ struct Path {
   std::vector<Note> notes;
   std::vector<std::string> told;  // guests, in all rounds
 };
-Path converge(Document state, const Document& wanted, lang::WordSet supported = kAll, const std::set<Subject>& deaf = {}) {
-  const Document policy = test::policy();
+Path converge(Document state, const Document& wanted, lang::WordSet supported = kAll, const std::set<Subject>& deaf = {}, const Document& policy = test::policy()) {
   Path run{std::move(state), 0, {}, {}};
   for (; run.rounds < 40; ++run.rounds) {
     const Compiled compiled = compile({run.state, wanted, policy, supported, static_cast<std::uint32_t>(run.rounds + 1), deaf});
@@ -278,6 +277,16 @@ TEST(Target, StopsAtTheNodesLimitAndSaysSo) {
   EXPECT_EQ(counts(run.state, "acme/web").running, 6u);
   ASSERT_FALSE(run.notes.empty());
   EXPECT_EQ(run.notes[0].text, "the node's limit of vCPUs is 200");
+}
+
+TEST(Target, MakesNoMoreVolumesThanThereAreDevicesAndSaysSo) {
+  const Document policy = test::parsed(lang::Kind::kPolicy, test::policy_text().substr(0, test::policy_text().rfind("end\n")) + "device vg0/a mib=64\ndevice vg0/b mib=128\nend\n");
+  const Path run = converge(test::empty_state(), projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 3, .data = 64})), kAll, {}, policy);
+  EXPECT_EQ(counts(run.state, "acme/web").running, 2u);
+  ASSERT_FALSE(run.notes.empty());
+  EXPECT_NE(run.notes[0].text.find("3 volumes of more than 0 MiB, and the policy has 2 devices"), std::string::npos) << run.notes[0].text;
+  const Path large = converge(test::empty_state(), projection(1, test::kPrune + tenant("acme", 3) + pool("acme/web", {.running = 1, .data = 129})), kAll, {}, policy);
+  EXPECT_EQ(counts(large.state, "acme/web"), Counts{});
 }
 
 TEST(Target, SaysWhatThisHostDoesNotSupport) {

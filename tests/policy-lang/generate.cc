@@ -38,6 +38,12 @@ Document random_policy(Random& random) {
   }
   if (chance(70, random)) lines.push_back(line(Word::kEgress, {}, {Subnet{0xc0000200, 24}.packed()}));
   if (chance(30, random)) lines.push_back(line(Word::kClosed, {}, {Subnet{0xc6336400, 24}.packed()}));
+  if (chance(30, random)) lines.push_back(line(Word::kDisks, {}, {below(2, random)}));
+  if (chance(30, random)) {
+    for (const char* device : {"a", "b", "c", "d", "e"}) {
+      if (chance(80, random)) lines.push_back(line(Word::kDevice, pool_subject(name("vg0"), name(device)), {chance(80, random) ? 64 : 32 + below(64, random)}));
+    }
+  }
   return policy;
 }
 

@@ -68,6 +68,28 @@ bool a_list_is_there_to_egress_to(const Moment& m) {
   return !makes(m, Word::kRule) || m.said->number("egress") != kEgressListed || policy_has(m, Word::kEgress);
 }
 
+std::uint64_t above(const Statements& list, Word word, std::uint64_t mib) {
+  return count(list, [&](const Statement& s) { return s.word == word && s.number("mib") > mib; });
+}
+
+bool volume_fits_a_device(const Moment& m) {
+  const Statements& policy = m.against.policy.statements;
+  if (!makes(m, Word::kVolume) || above(policy, Word::kDevice, 0) == 0) return true;
+  return above(policy, Word::kDevice, m.said->number("mib") - 1) != 0;
+}
+
+bool volumes_have_devices_of_their_own(const Moment& m) {
+  const Statements& policy = m.against.policy.statements;
+  if (!makes(m, Word::kVolume) || above(policy, Word::kDevice, 0) == 0) return true;
+  std::vector<std::uint64_t> sizes = {0};
+  for (const Statements* list : {&policy, &m.after}) {
+    for (const Statement& s : *list) {
+      if (s.word == Word::kDevice || s.word == Word::kVolume) sizes.push_back(s.number("mib"));
+    }
+  }
+  return std::ranges::all_of(sizes, [&](std::uint64_t size) { return above(m.after, Word::kVolume, size) <= above(policy, Word::kDevice, size); });
+}
+
 constexpr Clause kNodePolicy[] = {
     {Rule::kPolicy, "`limits`: tenants (that have a bridge or any instance), instances (that live), vcpus and mem (sums over jails, running or warm), disk (sum over volumes) are not exceeded.", limits_are_kept},
     {Rule::kPolicy, "cgroup, when it is made and when a jail is made in it: pids at most the policy's; where the policy's io is not 0, io is at most that, and not 0.", cgroup_is_within_the_policys},
@@ -75,6 +97,8 @@ constexpr Clause kNodePolicy[] = {
     {Rule::kPolicy, "`image` lines, if any: a jail's image is one of them.", image_is_listed},
     {Rule::kPolicy, "`encrypt data=yes`: a volume has a key.", volume_has_a_key},
     {Rule::kPolicy, "`encrypt snapshots=yes`: a snapshot has a key.", snapshot_has_a_key},
+    {Rule::kPolicy, "`device` lines, if any: a volume's mib is at most that of the largest", volume_fits_a_device},
+    {Rule::kPolicy, "and of no size are there more volumes above it than devices above it.", volumes_have_devices_of_their_own},
     {Rule::kPolicy, "rule egress=listed: the policy has at least one `egress` line.", a_list_is_there_to_egress_to},
 };
 

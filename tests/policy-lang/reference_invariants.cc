@@ -138,6 +138,7 @@ constexpr Clause kPolicyByItself[] = {
     {Rule::kForm, "It has a line each of cidr, uids, limits, instance and encrypt", has_one_line_of_each},
     {Rule::kForm, "and at least one of coordinator.", has_a_coordinator},
     {Rule::kForm, "At most 64 lines of egress, and 64 of closed.", has_not_too_many_subnets},
+    {Rule::kForm, "At most 32 lines of device.", [](const Moment& m) { return lines_of(m, Word::kDevice) <= 32; }},
 };
 
 // ---- the projection by itself: m.said is its line, m.after its lines so far

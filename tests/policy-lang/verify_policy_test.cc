@@ -115,6 +115,43 @@ TEST_F(Verify, VolumesHaveAKeyWhereThePolicyWantsIt) {
   EXPECT_EQ(verdict({"+ " + with(volume(kFirst), "acme/1", "none")}), "accepted");
 }
 
+TEST_F(Verify, AVolumeIsNoLargerThanTheLargestDeviceWhereThePolicyNamesAny) {
+  policy = policy + Texts{"device vg0/a mib=2047", "device vg0/b mib=2047"};
+  EXPECT_THAT(verdict({"+ " + volume(kFirst)}), refused("V4", 6, "it has 2048 MiB, and the largest of the policy's devices is for 2047"));
+  World::edit(policy, "device vg0/b", "2047", "2048");
+  EXPECT_EQ(verdict({"+ " + volume(kFirst)}), "accepted");
+}
+
+TEST_F(Verify, NoDeviceHoldsTwoVolumes) {
+  policy = policy + Texts{"device vg0/a mib=2048"};
+  EXPECT_THAT(verdict({"+ " + volume(kFirst), "+ " + volume(kSecond)}), refused("V4", 7, "2 volumes of more than 0 MiB, and the policy has 1 devices for such"));
+  policy = policy + Texts{"device vg0/b mib=4096"};
+  EXPECT_EQ(verdict({"+ " + volume(kFirst), "+ " + volume(kSecond)}), "accepted");
+  World::edit(policy, "device vg0/a", "2048", "2047");
+  EXPECT_THAT(verdict({"+ " + volume(kFirst), "+ " + volume(kSecond)}), refused("V4", 7, "2 volumes of more than 2047 MiB, and the policy has 1 devices for such"));
+}
+
+TEST_F(Verify, AVolumeThatStandsHasItsDeviceUntilItIsRemoved) {
+  policy = policy + Texts{"device vg0/a mib=2048"};
+  const std::string of_gone_pool = with(volume(kFirst), "acme/web", "acme/gone");
+  World::edit(projection, "prune", "pools=no", "pools=yes");
+  state = kNetwork + Texts{of_gone_pool};
+  EXPECT_THAT(verdict({"+ " + volume(kSecond)}), refused("V4", 6, "2 volumes of more than 0 MiB"));
+  EXPECT_EQ(verdict({"- " + of_gone_pool, "+ " + volume(kSecond)}), "accepted");
+}
+
+TEST_F(Verify, WithoutDevicesThereMayBeAnyNumberOfVolumes) {
+  EXPECT_EQ(verdict({"+ " + volume(kFirst), "+ " + volume(kSecond), "+ " + volume(kThird)}), "accepted");
+}
+
+TEST_F(Verify, APolicyNamesSoManyDevicesAndNoMore) {
+  const auto device = [](int i) { return std::string("device vg0/") + static_cast<char>('a' + i / 10) + static_cast<char>('0' + i % 10) + " mib=1"; };
+  for (int i = 0; i < 32; ++i) policy.push_back(device(i));
+  EXPECT_EQ(told(verify_policy(policy_text())), "accepted");
+  policy.push_back(device(32));
+  EXPECT_THAT(told(verify_policy(policy_text())), refused("V1", 0, "has 33 device lines; the limit is 32"));
+}
+
 TEST_F(Verify, SnapshotsHaveAKeyWhereThePolicyWantsIt) {
   state = kNetwork + warm(kFirst);
   EXPECT_THAT(verdict({"+ " + with(snapshot(kFirst), "acme/1", "none")}), refused("V4", 6, "wants snapshots encrypted"));

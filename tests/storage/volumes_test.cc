@@ -19,7 +19,7 @@ TEST_F(VolumeFiles, OpensWithItsKeyAndWithNoOther) {
   ASSERT_TRUE(volumes().format(instance_, 16, {1, key}));
   const auto file = volumes().open(instance_);
   ASSERT_TRUE(file) << file.error().message();
-  EXPECT_EQ(data_mib(file->get()).value(), 16u);
+  EXPECT_EQ(volumes().data_of(file->get()).value().mib, 16u);
   const auto opened = unlock_luks(file->get(), key, arena_);
   ASSERT_TRUE(opened) << opened.error().message();
   EXPECT_EQ(opened->uuid.size(), 36u);
