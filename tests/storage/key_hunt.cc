@@ -2,6 +2,7 @@
 //   key_hunt MARK             one line a find: PID COMM mem|environ|cmdline raw|hex|base64; exit 0 where there is none, 1 where there is one
 //   key_hunt MARK --at PID    stops PID before and after each system call until the mark is in its memory, looks everywhere meanwhile, and lets
 //                             it go on; exit 3 where the mark does not come within a minute
+//   key_hunt MARK --quit-at PID  the same, but it gets a SIGQUIT before it goes on, which ends it with a core dump, if it leaves one
 // MARK is a file with what is looked for. This process has it, and is the only one that is not looked into.
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -145,13 +147,14 @@ int hunt(const std::vector<Form>& forms) {
   return finds == 0 ? 0 : 1;
 }
 
-int hunt_at(int pid, const std::vector<Form>& forms) {
+int hunt_at(int pid, const std::vector<Form>& forms, int signal) {
   const auto until = std::chrono::steady_clock::now() + kPatience;
   int status = 0;
   if (ptrace(PTRACE_SEIZE, pid, nullptr, PTRACE_O_TRACESYSGOOD) != 0 || ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) != 0) return 2;
   while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
     if (memory_has(pid, forms, [](const Form&) {})) {
       const int result = hunt(forms);
+      if (signal != 0) kill(pid, signal);
       ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
       return result;
     }
@@ -166,9 +169,12 @@ int hunt_at(int pid, const std::vector<Form>& forms) {
 
 int run(int argc, char** argv) {
   const std::string mark = argc < 2 ? "" : content(argv[1]);
-  if (mark.size() < 16 || mark.size() > 64 || (argc != 2 && (argc != 4 || std::strcmp(argv[2], "--at") != 0))) return 64;
+  if (mark.size() < 16 || mark.size() > 64 || (argc != 2 && argc != 4)) return 64;
   const std::vector<Form> forms = {{"raw", mark}, {"hex", hex(mark)}, {"base64", base64(mark)}};
-  return argc == 2 ? hunt(forms) : hunt_at(std::atoi(argv[3]), forms);
+  if (argc == 2) return hunt(forms);
+  const std::string_view how = argv[2];
+  if (how != "--at" && how != "--quit-at") return 64;
+  return hunt_at(std::atoi(argv[3]), forms, how == "--at" ? 0 : SIGQUIT);
 }
 
 }  // namespace

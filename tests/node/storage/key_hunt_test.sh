@@ -61,6 +61,38 @@ check "and then it is in no process" nowhere "$mark"
 
 systemctl restart mvm-agentd
 check "nor after a restart of agentd" nowhere "$mark"
+
+# Core dumps go to a file through a pipe, which no limit of a process's stops; only that it is not dumpable does.
+pattern=$(cat /proc/sys/kernel/core_pattern)
+core=/var/tmp/core-of-key-hunt
+echo "|/bin/dd of=$core status=none" >/proc/sys/kernel/core_pattern
+KEY_FILE=$mark bash -c 'KEY=$(cat "$KEY_FILE") exec sleep 60' &
+in_the_open=$!
+wait_until 10 grep -qx sleep /proc/$in_the_open/comm
+kill -QUIT $in_the_open
+wait $in_the_open 2>/dev/null
+check "control: a core dump has the key of who is dumpable" wait_until 20 grep -qaF -f "$mark" $core
+rm -f $core
+wanted_mixed "$scratch/mixed.projection" 0 1
+drive "$scratch/mixed.projection"
+storage=$(pgrep -xo mvm-storage)
+wanted_mixed "$scratch/mixed.projection" 1 1
+drive "$scratch/mixed.projection"
+"$here/key_hunt" "$mark" --quit-at "$storage" >"$scratch/hunted" &
+hunter=$!
+seal_key acme 1 >/dev/null
+wait $hunter
+check "the worker is ended while it has the key" eval 'only_in mvm-storage && wait_until 10 test ! -e /proc/$storage'
+check "and leaves no core dump" test ! -e $core
+check "hostd comes back" wait_until 60 hostd_answers
+for process in mvm-agentd mvm-hostd; do
+    kill -QUIT "$(pgrep -xo $process)"
+    sleep 1
+    check "nor does $process" test ! -e $core
+done
+echo "$pattern" >/proc/sys/kernel/core_pattern
+wait_until 60 hostd_answers || give_up "hostd does not come back"
+check "and then it is in no process" nowhere "$mark"
 wanted_nothing "$scratch/nothing.projection"
 drive "$scratch/nothing.projection"
 check "nor when all is gone" nowhere "$mark"
