@@ -97,8 +97,8 @@ Result<Gate> start_gate(const Setup& setup) {
 
 // The storage worker's setup, with what it has to know of its disks.
 WorkerSetup with_disks(WorkerSetup setup, const Disks& disks) {
-  if (disks.discards) setup.arguments.emplace_back(storage::kDiscardArgument);
-  if (disks.opened.named) setup.arguments.emplace_back(storage::kPoolArgument);
+  if (disks.discards) setup.arguments.push_back(storage::kDiscardArgument);
+  if (disks.opened.named) setup.arguments.push_back(storage::kPoolArgument);
   for (const Device& each : disks.opened.devices) setup.arguments.push_back(each.name + ":" + std::to_string(each.mib));
   return setup;
 }

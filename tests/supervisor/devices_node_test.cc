@@ -63,8 +63,8 @@ TEST_F(PolicyDevices, AreOpenedInThePolicysOrder) {
   EXPECT_EQ(opened.devices[0].name, "vg0/a");
   EXPECT_EQ(opened.devices[1].name, "vg0/b");
   EXPECT_EQ(opened.devices[1].mib, 32u);
-  EXPECT_EQ(write(opened.devices[0].claim.get(), "x", 1), -1) << "what we keep cannot write";
-  EXPECT_EQ(write(opened.devices[0].fd.get(), "x", 1), 1);
+  EXPECT_EQ(pwrite(opened.devices[0].claim.get(), "x", 1, 0), -1) << "what we keep cannot write";
+  EXPECT_EQ(pwrite(opened.devices[0].fd.get(), "x", 1, 0), 1);
 }
 
 TEST_F(PolicyDevices, AreNotNamedByAPolicyThatNamesNone) {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Volumes on a pool of block devices that policy names, through hostd in its unit: a loop device of root's is the device. Made, written, kept over a
+# Volumes on a pool of block devices that policy names, through hostd in its unit: a logical volume of root's is the device. Made, written, kept over a
 # restart of hostd, destroyed and discarded; refused where there is no device for it. A device that is in use, or that the unit does not allow, is left out. Runs in the VM.
 set -uo pipefail
 export LC_ALL=C
@@ -13,13 +13,16 @@ pool_disk=$memory/pool-disk
 begin_keys
 has_doubles || { echo "skipped: what a guest writes is asked of the doubles"; exit 0; }
 truncate -s $((data_mib + 2))M "$pool_disk"
-device=$(losetup --find --show "$pool_disk")
+loop=$(losetup --find --show "$pool_disk")
+dmsetup create disk1 --table "0 $((2048 * (data_mib + 2))) linear $loop 0"  # hostd's unit lets it at every loop device, but at none of these
+device=/dev/mapper/disk1
 mkdir -p /dev/mvm "${drop_in%/*}"
 ln -sf "$device" /dev/mvm/disk1
 clean_up() {
     rm -rf "$drop_in" /dev/mvm
     systemctl daemon-reload
-    losetup -d "$device" 2>/dev/null
+    dmsetup remove disk1
+    losetup -d "$loop"
 }
 cp /etc/mvm/node.policy "$scratch/policy"
 name_devices() { sed "s|^end\$|disks discard=yes\ndevice mvm/disk1 mib=$1\nend|" "$scratch/policy" >/etc/mvm/node.policy; }
@@ -48,7 +51,7 @@ wanted_data "$scratch/data.projection" 1
 drive "$scratch/data.projection"
 seal_key acme 1 >/dev/null
 check "over what is on it nothing is made" wait_until 60 grep -q 'failed + volume .*on which there is something' /var/lib/mvm/audit/log
-head -c 2M /dev/zero | dd of="$device" bs=1M conv=fsync status=none
+fallocate --punch-hole --length 2MiB "$device"
 wanted_data "$scratch/data.projection" 1
 drive "$scratch/data.projection"
 seal_key acme 1 >/dev/null
