@@ -52,7 +52,7 @@ Status write_file(const Fd& directory, const std::string& name, std::string_view
   const auto fd = open_file(directory, unfinished, O_WRONLY | O_CREAT | O_TRUNC);
   if (!fd) return forward(fd.error());
   if (auto wrote = write_all(*fd, content, name); !wrote) return wrote;
-  if (keep == Keep::kOverPowerCut) {
+  if (keep != Keep::kOverCrash) {
     if (auto synced = sync(*fd, name); !synced) return synced;
   }
   if (renameat(directory.get(), unfinished.c_str(), directory.get(), name.c_str()) != 0) {

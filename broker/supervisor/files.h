@@ -12,8 +12,9 @@
 
 namespace mvm::supervisor {
 
-// Whether it must be there after a power cut, or only after a crash of ours.
-enum class Keep : std::uint8_t { kOverCrash, kOverPowerCut };
+// What must be there: after a crash of ours it, and after a power cut it or an empty file; after a power cut it or what was there before; or after a
+// power cut it.
+enum class Keep : std::uint8_t { kOverCrash, kOldOrNew, kOverPowerCut };
 
 // The name that a file has until it is whole. Left over by a crash; nobody reads it.
 inline constexpr std::string_view kUnfinishedName = ".new";

@@ -35,6 +35,8 @@ bool is_record(const std::string& name, const Name& node, const lang::Document& 
 Status Records::write(const HostState& state, const Subject& subject, Keep keep) const {
   lang::Document record{lang::Kind::kState, state.header, state.lines_of(subject)};
   if (record.statements.empty()) return remove_file(directory_, record_name(subject), keep);
+  const bool durable = std::ranges::any_of(record.statements, [](const auto& line) { return lang::row(line.word).durable; });
+  if (durable && keep == Keep::kOverCrash) keep = Keep::kOldOrNew;
   return write_file(directory_, record_name(subject), lang::print(record), keep);
 }
 
@@ -66,7 +68,10 @@ Result<HostState> Records::load(const Name& node, Boot boot, const ParseState& p
     if (name.ends_with(kNewestSuffix)) continue;
     const auto text = read_file(directory_, name, kMaxRecordBytes);
     if (!text) return forward(text.error());
-    if (text->empty() && boot == Boot::kAnother && name != kHeaderRecord) continue;
+    if (text->empty() && boot == Boot::kAnother && name != kHeaderRecord) {
+      if (auto removed = remove_file(directory_, name, Keep::kOverCrash); !removed) return forward(removed.error());
+      continue;
+    }
     const auto record = parse(*text);
     if (!record) return forward(record.error());
     if (!is_record(name, node, *record)) return corrupt("read what another name or node should have", name);

@@ -28,18 +28,19 @@ class Records {
  public:
   explicit Records(Fd directory) : directory_(std::move(directory)) {}
 
-  // Writes what the state says of the subject, or removes its record where it says nothing.
+  // Writes what the state says of the subject, or removes its record where it says nothing. What is durable of it is never lost: a record with such a line
+  // is the old one or the new after a power cut, whatever else has changed in it.
   [[nodiscard]] Status write(const HostState& state, const Subject& subject, Keep keep) const;
   // Over a power cut: a generation must not go back.
   [[nodiscard]] Status write_header(const HostState& state) const;
-  // All of them. kCorrupt: a file that is no record, is not whole, or is not named after what it says. An empty one is
-  // passed over in another boot than its own: what is not synced before its rename can be left so by a power cut, and speaks
-  // only of things that went with the power.
   // Beside an instance's record, the digest of its newest snapshot's file, and beside a pool's that of its base's: an older one is refused. Synced; removed where there is none. newest():
   // kNotFound where none is known, kCorrupt where it is not one.
   [[nodiscard]] Status write_newest(const Subject& whose, const Digest& file) const;
   [[nodiscard]] Status forget_newest(const Subject& whose) const;
   [[nodiscard]] Result<Digest> newest(const Subject& whose) const;
+  // All of them. kCorrupt: a file that is no record, is not whole, or is not named after what it says. An empty one is
+  // removed in another boot than its own: what is not synced before its rename can be left so by a power cut, and speaks
+  // only of things that went with the power.
   [[nodiscard]] Result<HostState> load(const Name& node, Boot boot, const ParseState& parse) const;
 
  private:

@@ -2,8 +2,15 @@
 #include "broker/supervisor/records.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
 #include <fstream>
 
 #include "tests/supervisor/directory.h"
@@ -59,7 +66,7 @@ TEST(Records, AreGoneWithTheLastLineOfTheirSubject) {
   ASSERT_TRUE(records.write(state, instance, Keep::kOverCrash)) << "and removing it again is no error";
 }
 
-TEST(Records, PassOverAnEmptyOneInAnotherBootAndTheUnfinishedOneAlways) {
+TEST(Records, AreWithoutAnEmptyOneFromAnotherBootOnAndWithoutTheUnfinishedOneAlways) {
   const test::Directory directory;
   const Records records(directory.open());
   write_all_of(records, state_of(test::running_lines(1, 0)));
@@ -67,8 +74,39 @@ TEST(Records, PassOverAnEmptyOneInAnotherBootAndTheUnfinishedOneAlways) {
   std::ofstream(directory.path(".new")) << "half a rec";
   EXPECT_FALSE(records.load(kNode, Boot::kSame, parse));
   EXPECT_EQ(records.load(kNode, Boot::kAnother, parse).value().lines().size(), 2u);
+  EXPECT_EQ(records.load(kNode, Boot::kSame, parse).value().lines().size(), 2u) << "the next start does not find it";
   std::ofstream(directory.path("state.header")).close();
   EXPECT_FALSE(records.load(kNode, Boot::kAnother, parse)) << "the header is synced";
+}
+
+// From here on whatever is synced fails.
+void never_sync() {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{4, code};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST(Records, AreSyncedBeforeTheirNameWhereALineOfThemIsDurable) {
+  const test::Directory directory;
+  const Records records(directory.open());
+  HostState state = state_of(test::running_lines(1, 0));
+  const Subject instance = test::running_lines(1, 0)[2].subject;
+  const auto written = [&] {
+    never_sync();
+    std::_Exit(records.write(state, instance, Keep::kOverCrash) ? 0 : 1);
+  };
+  EXPECT_EXIT(written(), testing::ExitedWithCode(0), "") << "what goes with the power is not";
+  lang::Statement volume;
+  volume.word = Word::kVolume;
+  volume.subject = instance;
+  state.put(volume);
+  EXPECT_EXIT(written(), testing::ExitedWithCode(1), "") << "whatever has changed in it";
 }
 
 TEST(Records, AreNamedAfterWhatTheySayAndSayNothingElse) {

@@ -69,7 +69,7 @@ echo "|/bin/dd of=$core status=none" >/proc/sys/kernel/core_pattern
 KEY_FILE=$mark bash -c 'KEY=$(cat "$KEY_FILE") exec sleep 60' &
 in_the_open=$!
 wait_until 10 grep -qx sleep /proc/$in_the_open/comm
-kill -QUIT $in_the_open
+kill -ABRT $in_the_open  # a shell's child in the background ignores SIGQUIT
 wait $in_the_open 2>/dev/null
 check "control: a core dump has the key of who is dumpable" wait_until 20 grep -qaF -f "$mark" $core
 rm -f $core
@@ -86,9 +86,10 @@ check "the worker is ended while it has the key" eval 'only_in mvm-storage && wa
 check "and leaves no core dump" test ! -e $core
 check "hostd comes back" wait_until 60 hostd_answers
 for process in mvm-agentd mvm-hostd; do
-    kill -QUIT "$(pgrep -xo $process)"
-    sleep 1
-    check "nor does $process" test ! -e $core
+    main=$(systemctl show --property=MainPID --value $process)
+    kill -QUIT "$main"
+    check "$process ends" wait_until 10 test ! -e "/proc/$main"
+    check "and leaves none" test ! -e $core
 done
 echo "$pattern" >/proc/sys/kernel/core_pattern
 wait_until 60 hostd_answers || give_up "hostd does not come back"
