@@ -72,6 +72,19 @@ std::size_t any_statement(const std::vector<Statement>& lines, Random& random) {
   return start;
 }
 
+// A microVM is woken from a snapshot that differs from what it was in one field; its jail names that one.
+void perturb_what_is_woken(Case& one, Random& random) {
+  for (Statement& jail : one.plan.statements) {
+    if (jail.word != Word::kJail || jail.sign != Sign::kAdd || jail.number("boot") != kBootSnapshot) continue;
+    for (Statement& snapshot : one.state.statements) {
+      if (snapshot.word != Word::kSnapshot || snapshot.subject != jail.subject) continue;
+      perturb(snapshot, random);
+      jail.digests[1] = snapshot_digest(snapshot);
+    }
+  }
+  set_headers(one.world, one.state, one.plan);
+}
+
 }  // namespace
 
 void mutate(Case& one, Random& random) {
@@ -79,7 +92,7 @@ void mutate(Case& one, Random& random) {
   if (lines.empty() || chance(5, random)) return mutate_header(one, random);
   const std::size_t at = any_statement(lines, random), other = below(lines.size(), random);
   if (!one.world.projection.statements.empty() && chance(12, random)) return make_room_scarce(one, random);
-  switch (below(9, random)) {
+  switch (below(10, random)) {
     case 0: std::swap(lines[at], lines[other]); return;
     case 1: lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(at)); return;
     case 2: lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(other), Statement(lines[at])); return;
@@ -101,6 +114,7 @@ void mutate(Case& one, Random& random) {
       set_headers(one.world, one.state, one.plan);
       return;
     }
+    case 6: return perturb_what_is_woken(one, random);
     default: mutate_statement(lines[at], random);
   }
 }

@@ -23,7 +23,7 @@ constexpr std::uint64_t kNearMisses = 5;  // of each case
 // Of refusals, far below what any seed gave.
 constexpr std::array<std::pair<Rule, std::uint64_t>, 6> kFloors = {{{Rule::kForm, 50}, {Rule::kOrder, 5000}, {Rule::kInvariant, 500},
                                                                     {Rule::kPolicy, 500}, {Rule::kAuthority, 5000}, {Rule::kFreshness, 1000}}};
-constexpr std::size_t kMostClausesNeverBroken = 8;
+constexpr std::size_t kMostClausesNeverBroken = 8;  // four are limits that no small world reaches; of 20 seeds none left more than two others
 
 std::string told(const Checked<VerifiedPlan>& verdict) {
   if (verdict) return "accepted";
