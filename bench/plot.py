@@ -2,7 +2,8 @@
 """Draws the drawings of docs/ from the samples beside them: the same bytes for the same samples.
 
 usage: plot.py           net-speed: setup.svg from setup.csv (net_setup's lines), packets.svg from packets.csv (net_packets');
-                         sleep-speed: wake.svg and faults.svg from wake.csv (wake_bench --csv), seal.svg from seal.csv (seal_bench --csv)
+                         sleep-speed: wake.svg and faults.svg from wake.csv (wake_bench --csv), seal.svg from seal.csv (seal_bench --csv), diff.svg from diff.csv
+                         (diff_bench --csv)
        plot.py --check   fails where a drawing is not that of its samples
 """
 import csv
@@ -160,9 +161,27 @@ def seal(samples):
     return drawing.done()
 
 
+def diff(samples):
+    """What a diff costs of the full snapshot's, in the median, by how much has changed."""
+    kinds = (('seal', 'sealing', SET_UP), ('open', 'opening', '#777'), ('bytes', 'size', TEAR_DOWN))
+    drawing = Drawing(860, 440, "A diff on its pool's base, as a part of the full snapshot, by how many of the pages have changed")
+    left, right, top, bottom = 70, 820, 60, 390
+    across = lambda changed: left + (right - left) * changed / 50
+    up = lambda part: bottom - (bottom - top) * part / 2
+    axes(drawing, left, bottom, right, top, [(across(tick), f'{tick} %') for tick in (0, 10, 20, 30, 40, 50)], [(up(tick), f'{tick:g}') for tick in (0, 0.5, 1, 1.5, 2)])
+    for i, (kind, name, colour) in enumerate(kinds):
+        parts = {}
+        for row in samples:
+            parts.setdefault(float(row['changed']), []).append(float(row[f'{kind}_diff']) / float(row[f'{kind}_full']))
+        curve(drawing, [(across(changed), up(statistics.median(values))) for changed, values in sorted(parts.items())], colour)
+        drawing.bar(left + 120 * i, 36, 12, 12, colour)
+        drawing.text(left + 18 + 120 * i, 47, name)
+    return drawing.done()
+
+
 # A folder of docs/, its samples, and what is drawn of them.
 DRAWINGS = (('net-speed', 'setup', 'setup', setup), ('net-speed', 'packets', 'packets', packets),
-            ('sleep-speed', 'wake', 'wake', wake), ('sleep-speed', 'wake', 'faults', faults), ('sleep-speed', 'seal', 'seal', seal))
+            ('sleep-speed', 'wake', 'wake', wake), ('sleep-speed', 'wake', 'faults', faults), ('sleep-speed', 'seal', 'seal', seal), ('sleep-speed', 'diff', 'diff', diff))
 
 
 def main():

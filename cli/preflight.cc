@@ -88,11 +88,6 @@ Finding check_userfaultfd() {
                 "run a kernel of 6.1 or later with CONFIG_USERFAULTFD");
 }
 
-// The same on every host: a diff of Firecracker's stands on what the microVM was loaded from, which its wake has spent.
-Finding check_snapshots() {
-  return wanted("snapshots, for sleeping", true, "full, compressed; no diffs: what one would stand on is spent by the wake", "");
-}
-
 Finding check_swap(const PreflightPaths& paths) {
   const std::string swaps = content(paths.root + "/proc/swaps").value_or("");
   std::istringstream lines(swaps);
@@ -131,29 +126,48 @@ Finding check_owned(const std::string& what, const std::string& path) {
                   "chown root and chmod go-w, or install again");
 }
 
+bool is_pinned(const PreflightPaths& paths, const std::string& name) {
+  const auto bytes = planner::read_file(-100, paths.binaries + "/" + name, kMaxBinary);
+  return bytes && content(paths.pins).value_or("").find(to_hex(sha256(*bytes).bytes) + "  " + name) != std::string::npos;
+}
+
+// The first line of what a binary says. It would be run as root, so it is not where it is another's to change, or is not the one pinned.
+Result<std::string> said_by(const PreflightPaths& paths, const std::string& name, const char* option) {
+  const std::string path = paths.binaries + "/" + name, unsafe = unsafe_part(path);
+  if (!unsafe.empty()) return fail(Errc::kDenied, "run " + name + ": " + unsafe);
+  if (!is_pinned(paths, name)) return fail(Errc::kDenied, "run " + name + ": it is not the one pinned in " + paths.pins);
+  return first_line_of(path, option);
+}
+
 Finding check_versions(const PreflightPaths& paths) {
-  std::array<std::string, 2> versions, digests;
+  std::array<std::string, 2> versions;
   const std::array<std::string, 2> names = {"firecracker", "jailer"};
-  const std::string pins = content(paths.pins).value_or("");
   std::string trouble;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const std::string path = paths.binaries + "/" + names[i];
-    const auto line = first_line_of(path, "--version");
+    const auto line = said_by(paths, names[i], "--version");
     if (!line) {
-      trouble += line.error().message() + "; ";
+      trouble += "cannot " + line.error().message() + "; ";
       continue;
     }
     const std::size_t at = line->find(" v");
     versions[i] = at == std::string::npos ? *line : line->substr(at + 1);
-    const auto bytes = planner::read_file(-100, path, kMaxBinary);
-    digests[i] = bytes ? to_hex(sha256(*bytes).bytes) : "";
-    if (digests[i].empty() || pins.find(digests[i] + "  " + names[i]) == std::string::npos) trouble += names[i] + " is not the one pinned in " + paths.pins + "; ";
+    if (has_known_hole(versions[i])) trouble += names[i] + " " + versions[i] + " has a known hole; ";
   }
-  if (versions[0] != versions[1]) trouble += "the versions differ; ";
-  else if (has_known_hole(versions[0])) trouble += "this version has a known hole; ";
+  if (trouble.empty() && versions[0] != versions[1]) trouble = "the versions differ: firecracker " + versions[0] + ", jailer " + versions[1] + "; ";
   return required("firecracker and jailer: one version, pinned, without a known hole", trouble.empty(),
-                  trouble.empty() ? versions[0] : trouble + "firecracker " + versions[0] + ", jailer " + versions[1],
+                  trouble.empty() ? versions[0] : trouble.substr(0, trouble.size() - 2),
                   "install a release of 1.15.1 or later, and pin it: sha256sum firecracker jailer > " + paths.pins);
+}
+
+// Firecracker is asked for the format of what it writes, which no other one reads. Its dirty page tracking is not used where it has it: that counts from what
+// the microVM was loaded from, and a wake has spent that.
+Finding check_snapshots(const PreflightPaths& paths) {
+  const auto format = said_by(paths, "firecracker", "--snapshot-version");
+  const bool says = format && format->starts_with('v');
+  return wanted("snapshots, for sleeping", says,
+                says ? "full, or diffs on their pool's base found by comparing pages, without dirty page tracking, which a wake leaves nothing to count from; compressed, after a balloon; Firecracker's format " + *format
+                     : "no format: " + (format ? "firecracker says " + *format : "cannot " + format.error().message()),
+                "install a release of Firecracker's");
 }
 
 Finding check_file(const PreflightPaths& paths, std::string check, const std::string& file, const std::vector<std::string>& good, std::string remedy) {
@@ -225,7 +239,7 @@ std::vector<Finding> preflight(const PreflightPaths& paths) {
           check_versions(paths),
           check_device_mapper(),
           check_userfaultfd(),
-          check_snapshots(),
+          check_snapshots(paths),
           check_file(paths, "SMT is off", "/sys/devices/system/cpu/smt/control", {"off", "forceoff", "notsupported", "notimplemented"},
                      "boot with nosmt: siblings share caches that tenants can read each other by"),
           check_file(paths, "KSM is off", "/sys/kernel/mm/ksm/run", {"0"}, "echo 0 > /sys/kernel/mm/ksm/run"),

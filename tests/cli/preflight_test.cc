@@ -44,8 +44,9 @@ class FakeHost : public ::testing::Test {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
     std::ofstream(root_ + path) << text;
   }
-  void binary(const std::string& name, const std::string& version) {
-    put("/bin/" + name, "#!/bin/sh\necho '" + version + "'\n");
+  // It leaves a file where it was run.
+  void binary(const std::string& name, const std::string& version, const std::string& format = "v10.0.0") {
+    put("/bin/" + name, "#!/bin/sh\n: >" + root_ + "/run-" + name + "\n[ $1 = --snapshot-version ] && echo '" + format + "' || echo '" + version + "'\n");
     ASSERT_EQ(chmod((root_ + "/bin/" + name).c_str(), 0755), 0);
   }
   void pin() { ASSERT_EQ(std::system(("cd " + root_ + "/bin && sha256sum firecracker jailer > ../pins").c_str()), 0); }
@@ -61,7 +62,7 @@ class FakeHost : public ::testing::Test {
 };
 
 TEST_F(FakeHost, PassesWhereAllIsWell) {
-  for (const char* part : {"cgroup v2", "swap", "state directory", "firecracker and its", "one version", "SMT", "KSM", "console", "mounts"}) {
+  for (const char* part : {"cgroup v2", "swap", "state directory", "firecracker and its", "one version", "snapshots", "SMT", "KSM", "console", "mounts"}) {
     EXPECT_EQ(verdict(part), Verdict::kPass) << find(part).reading;
   }
 }
@@ -105,6 +106,28 @@ TEST_F(FakeHost, FailsOnVersionsThatDifferAreUnpinnedOrHaveAHole) {
   binary("firecracker", "Firecracker v1.14.2");
   pin();
   EXPECT_NE(find("one version").reading.find("known hole"), std::string::npos);
+}
+
+TEST_F(FakeHost, RunsNoBinaryThatIsNotPinnedOrIsAnothersToChange) {
+  const auto runs = [&] {
+    std::filesystem::remove(root_ + "/run-firecracker");
+    EXPECT_EQ(verdict("one version"), Verdict::kFail);
+    EXPECT_EQ(verdict("snapshots"), Verdict::kWarn);
+    return std::filesystem::exists(root_ + "/run-firecracker");
+  };
+  binary("firecracker", "Firecracker v1.16.1 of somebody's");
+  EXPECT_FALSE(runs());
+  binary("firecracker", "Firecracker v1.16.1");
+  ASSERT_EQ(chmod((root_ + "/bin/firecracker").c_str(), 0777), 0);
+  EXPECT_FALSE(runs());
+}
+
+TEST_F(FakeHost, SaysWhichSnapshotsFirecrackerWrites) {
+  EXPECT_NE(find("snapshots").reading.find("format v10.0.0"), std::string::npos);
+  binary("firecracker", "Firecracker v1.16.1", "an error");
+  pin();
+  EXPECT_EQ(verdict("snapshots"), Verdict::kWarn);
+  EXPECT_NE(find("snapshots").reading.find("says an error"), std::string::npos);
 }
 
 TEST_F(FakeHost, WarnsAndStillMayStart) {
