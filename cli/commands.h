@@ -23,7 +23,7 @@ void add_host_commands(CLI::App& app, Context& context);   // state, watch, pref
 void add_agent_commands(CLI::App& app, Context& context);  // wake, hold, sleep; readings
 void add_net_commands(CLI::App& app, Context& context);    // net verify
 void add_image_commands(CLI::App& app, Context& context);  // image manifest, import, list, verify, collect
-void add_volume_commands(CLI::App& app, Context& context); // volume rekey
+void add_volume_commands(CLI::App& app, Context& context); // volume rekey, holders
 void add_drive_commands(CLI::App& app, Context& context);  // drive pack
 void add_completion_command(CLI::App& app);
 

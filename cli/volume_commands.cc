@@ -2,9 +2,12 @@
 #include <iostream>
 #include <memory>
 
+#include "base/derived.h"
 #include "cli/commands.h"
+#include "cli/holders.h"
 #include "cli/texts.h"
 #include "planner/desired.h"
+#include "planner/idle.h"
 #include "policy-lang/diff.h"
 #include "policy-lang/print.h"
 
@@ -46,6 +49,31 @@ int rekey(const Context& context, const Rekey& wanted) {
   return kOk;
 }
 
+void print(const Context& context, const std::string& instance, const Held& held) {
+  if (context.output.json) {
+    Json json{{"instance", instance}, {"holders", Json::array()}, {"more", held.more}, {"unseen", held.unseen}, {"all", held.all}};
+    for (const Holder& holder : held.holders) json["holders"].push_back({{"process", holder.process}, {"command", holder.command}, {"how", holder.how}});
+    std::cout << json.dump(2) << '\n';
+    return;
+  }
+  for (const Holder& holder : held.holders) std::cout << holder.process << ' ' << holder.command << ": " << holder.how << '\n';
+  if (held.more != 0) std::cout << "and " << held.more << " more\n";
+  if (held.holders.empty()) std::cout << (held.unseen == 0 && held.all ? "nobody has it open\n" : "nobody that could be seen has it open\n");
+  if (held.unseen != 0) std::cout << held.unseen << " processes could not be looked at: root can\n";
+  if (!held.all) std::cout << "there was more to look at than is looked at\n";
+}
+
+int list_holders(const Context& context, const std::string& text) {
+  const auto instance = planner::read_instance(text);
+  if (!instance) return error(context.output, "\"" + text + "\" is not TENANT/POOL/INSTANCE");
+  const auto device = device_of_name(data_device_name(*instance));
+  if (!device) return error(context.output, "no volume of " + text + " is open");
+  const auto held = holders_of(*device);
+  if (!held) return error(context.output, held.error().message());
+  print(context, text, *held);
+  return held->holders.empty() ? held->unseen == 0 && held->all ? kOk : kError : kRefused;
+}
+
 }  // namespace
 
 void add_volume_commands(CLI::App& app, Context& context) {
@@ -60,6 +88,13 @@ void add_volume_commands(CLI::App& app, Context& context) {
   command->add_option("--state", wanted->state, "a state instead of the host's own");
   command->add_flag("--restart", wanted->restart, "of an instance that runs: end it, and start it again after");
   command->callback([&context, wanted] { context.exit_code = rekey(context, *wanted); });
+
+  auto instance = std::make_shared<std::string>();
+  CLI::App* holders = volume->add_subcommand("holders", "list the processes that have an instance's volume open: the microVM's own, or what keeps it from being closed");
+  holders->footer("Root sees all of them. Exit codes: 0 nobody; 1 somebody; 2 it is not open, or not all could be seen.\n"
+                  "Example:\n  mvm volume holders acme/db/i-a3f7b2c1");
+  holders->add_option("instance", *instance, "TENANT/POOL/INSTANCE")->required();
+  holders->callback([&context, instance] { context.exit_code = list_holders(context, *instance); });
 }
 
 }  // namespace mvm::cli

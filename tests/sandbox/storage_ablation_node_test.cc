@@ -126,7 +126,7 @@ bool says_who_holds_it(const sandbox::Worker& worker) {
   if (system(hold.c_str()) != 0) return false;
   const auto answer = test::asked(worker, task(Op::kUnmake, lang::Word::kLuksOpen, 1));
   if (system("dmsetup remove --retry holder") != 0) return false;
-  return answer && !answer->ok && answer->error.tried.find("stands on it") != std::string::npos;
+  return answer && !answer->ok && answer->error.tried.find("(holder) stands on it") != std::string::npos;
 }
 
 bool says_where_it_is_mounted(const sandbox::Worker& worker) {

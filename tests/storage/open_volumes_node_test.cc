@@ -2,6 +2,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
+#include "broker/storage/closing.h"
 #include "tests/storage/opened_fixture.h"
 
 namespace mvm::storage {
@@ -82,8 +83,35 @@ TEST_F(OpenedVolumes, ThatAreHeldOpenSayByWhom) {
   ASSERT_TRUE(devices_->make({"holder", "holder-1", {2048, "linear", std::to_string(major(devices_->find(name_)->number)) + ":" + std::to_string(minor(devices_->find(name_)->number)) + " 0"}}));
   const auto closed = open_volumes().close(instance_);
   ASSERT_FALSE(closed);
-  EXPECT_NE(closed.error().tried.find("stands on it"), std::string::npos) << closed.error().message();
+  EXPECT_NE(closed.error().tried.find("(holder) stands on it"), std::string::npos) << closed.error().message();
   EXPECT_TRUE(devices_->remove("holder"));
+  EXPECT_TRUE(open_volumes().close(instance_));
+}
+
+// What others call what they put on it is quoted, and so many of them are named and no more.
+TEST_F(OpenedVolumes, ThatAreHeldByManySayByHowMany) {
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
+  const dev_t number = devices_->find(name_)->number;
+  const std::string table = std::to_string(major(number)) + ":" + std::to_string(minor(number)) + " 0";
+  const auto holder = [](std::size_t i) { return "a; b\x1b" + std::to_string(i); };
+  for (std::size_t i = 0; i <= kMaxHoldersSaid; ++i) ASSERT_TRUE(devices_->make({holder(i), "holder-" + std::to_string(i), {2048, "linear", table}}));
+  const std::string said = who_holds(number, name_);
+  EXPECT_NE(said.find("(a\\x3b\\x20b\\x1b"), std::string::npos) << said;
+  EXPECT_NE(said.find("; and 1 more"), std::string::npos) << said;
+  for (std::size_t i = 0; i <= kMaxHoldersSaid; ++i) EXPECT_TRUE(devices_->remove(holder(i)));
+  EXPECT_EQ(who_holds(number, name_), "");
+  EXPECT_TRUE(open_volumes().close(instance_));
+}
+
+TEST_F(OpenedVolumes, ThatALoopDeviceIsSetUpOnSayWhich) {
+  ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
+  const dev_t number = devices_->find(name_)->number;
+  const std::string node = "/dev/dm-" + std::to_string(minor(number)), loop = state_ + "/loop";
+  ASSERT_EQ(system(("losetup -f --show " + node + " >" + loop).c_str()), 0);
+  std::string device;
+  std::ifstream(loop) >> device;
+  EXPECT_EQ(who_holds(number, name_), "; " + device.substr(5) + " is set up on it");
+  EXPECT_EQ(system(("losetup -d " + device).c_str()), 0);
   EXPECT_TRUE(open_volumes().close(instance_));
 }
 

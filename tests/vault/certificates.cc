@@ -54,9 +54,9 @@ std::string pem_of(EVP_PKEY* key) {
 
 }  // namespace
 
-Authority::Authority() : key_(EVP_EC_gen("P-256")) {
+Authority::Authority(const std::string& name) : key_(EVP_EC_gen("P-256")) {
   must(key_ != nullptr);
-  own_ = begin(key_.get(), "an authority of the tests", {});
+  own_ = begin(key_.get(), name, {});
   must(X509_set_issuer_name(own_.get(), X509_get_subject_name(own_.get())) == 1);
   extend(own_.get(), own_.get(), NID_basic_constraints, "critical,CA:TRUE");
   extend(own_.get(), own_.get(), NID_subject_key_identifier, "hash");

@@ -21,7 +21,7 @@ struct Validity {
 
 class Authority {
  public:
-  Authority();
+  explicit Authority(const std::string& name = "an authority of the tests");
   [[nodiscard]] const std::string& certificate() const { return pem_; }
   // For that name, as DNS name and common name.
   [[nodiscard]] Identity issue(const std::string& name, const Validity& validity = {}) const;

@@ -301,7 +301,7 @@ TEST_F(AVault, IsNotTrustedByWhomTheHostTrusts) {
   EXPECT_TRUE(test::worked(test::in_child([&] {
     MUST(unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     MUST(mount("none", kOfTheHost, "tmpfs", 0, nullptr) == 0);
-    const test::Authority other;
+    const test::Authority other("whom this host trusts");  // by another name: a store that has one of it looks no further
     const Owned<BIO, &BIO_free_all> bio(BIO_new_mem_buf(other.certificate().data(), static_cast<int>(other.certificate().size())));
     const Owned<X509, &X509_free> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
     char name[16];

@@ -129,13 +129,28 @@ holder=$!
 wanted_data "$scratch/way.projection" 0
 make_plan "$scratch/way.projection"
 apply "$scratch/way.projection"
-check "it is not closed, and why is said" grep -q 'it is open 1 times' "$scratch/applied"
+check "it is not closed, and why is said" grep -q 'it is open 1 times; `mvm volume holders` as root names processes' "$scratch/applied"
+check "root is told by whom it is held" test "$(mvm volume holders "$instance")" = "$holder sleep: descriptor 0"
+node=/dev/mapper/$(device_of "$instance")
+cat "$node" >"$memory/as-it-was"
+mke2fs -q -F "$node"
+mount "$node" /mnt
+make_plan "$scratch/way.projection"
+apply "$scratch/way.projection"
+check "where it is mounted is said as well" grep -q 'it is open 2 times; mounted at /mnt; ' "$scratch/applied"
+mvm volume holders "$instance" >"$scratch/holders"
+check "and root is told of the process" grep -qx "$holder sleep: descriptor 0" "$scratch/holders"
+check "and of the mount" grep -q ': mounted at /mnt$' "$scratch/holders"
+umount /mnt
+cat "$memory/as-it-was" >"$node"
+sync
 check "its line stands, as it does" test "$(mvm state | grep -c "^luksOpen $instance")" = 1
 check "and so does the rest of the state" sound_volumes
 kill $holder
 wait $holder 2>/dev/null
 check "then it is" stopped
 check "nothing is mapped" wait_until 5 nothing_mapped
+check "and nobody holds what is not open" bash -c "! mvm volume holders $instance"
 rm -f "/dev/mapper/$(device_of "$instance")"
 
 echo "== mappings that were left"
