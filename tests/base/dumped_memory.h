@@ -10,10 +10,20 @@
 #include <fstream>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/fd.h"
 
 namespace mvm::test {
+
+inline bool holds(std::string_view bytes, std::span<const std::uint8_t> masked) {
+  const auto is_it = [](char has, std::uint8_t wanted) { return static_cast<std::uint8_t>(~static_cast<std::uint8_t>(has)) == wanted; };
+  const char first = static_cast<char>(~masked.front());
+  for (std::size_t at = bytes.find(first); at != bytes.npos && at + masked.size() <= bytes.size(); at = bytes.find(first, at + 1)) {
+    if (std::equal(masked.begin(), masked.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at), [&](std::uint8_t wanted, char has) { return is_it(has, wanted); })) return true;
+  }
+  return false;
+}
 
 // Whether those bytes are in it. `masked` has each of them inverted, so that what looks for them in itself does not find what it looks for.
 // `process`: "self", or a number; then whoever looks may read its memory.
@@ -30,8 +40,7 @@ inline bool is_dumped(const std::string& process, std::span<const std::uint8_t> 
     std::string bytes(end - begin, '\0');
     const ssize_t got = pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(begin));
     bytes.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
-    const auto is_it = [](char has, std::uint8_t wanted) { return static_cast<std::uint8_t>(~static_cast<std::uint8_t>(has)) == wanted; };
-    if (std::search(bytes.begin(), bytes.end(), masked.begin(), masked.end(), is_it) != bytes.end()) return true;
+    if (holds(bytes, masked)) return true;
   }
   return false;
 }

@@ -1,4 +1,7 @@
 // Files of volumes and their LUKS2 headers: needs root for its own files, and the kernel's AF_ALG, but no device-mapper.
+#include <sys/random.h>
+
+#include "tests/base/dumped_memory.h"
 #include "tests/storage/storage_fixture.h"
 
 namespace mvm::storage {
@@ -26,6 +29,50 @@ TEST_F(VolumeFiles, OpensWithItsKeyAndWithNoOther) {
   const auto refused = unlock_luks(file->get(), other, arena_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kDenied);
+}
+
+Secret random_key(const SecretArena& arena) {
+  Secret key = arena.take(kKeyBytes).value();
+  EXPECT_EQ(getrandom(key.bytes().data(), key.size(), 0), static_cast<ssize_t>(key.size()));
+  return key;
+}
+std::vector<std::uint8_t> masked(const Secret& key) {
+  std::vector<std::uint8_t> inverted(key.bytes().begin(), key.bytes().end());
+  for (std::uint8_t& byte : inverted) byte = static_cast<std::uint8_t>(~byte);
+  return inverted;
+}
+// All of the arena but what is held, zero.
+bool is_clean_but_for(const SecretArena& arena, std::size_t held) {
+  const auto rest = arena.take(kSecretArenaBytes - held * 4096);
+  return rest && std::ranges::all_of(rest->bytes(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+// Whether it opens or not: no copy of a key is left, in libcryptsetup's memory and OpenSSL's neither, of the tenant's and of the volume's own.
+TEST_F(VolumeFiles, LeaveNoCopyOfAKeyBehind) {
+  const auto key = random_key(arena_), other = random_key(arena_), third = random_key(arena_);
+  std::vector<std::vector<std::uint8_t>> secrets = {masked(key), masked(other), masked(third)};
+  const auto nothing_is_left = [&](const char* after) {
+    for (const auto& secret : secrets) EXPECT_FALSE(test::is_dumped("self", secret)) << after;
+    EXPECT_TRUE(is_clean_but_for(arena_, 3)) << after;
+  };
+  ASSERT_TRUE(volumes().format(instance_, 16, {1, key}));
+  nothing_is_left("it is made");
+  const auto file = volumes().open(instance_);
+  {
+    const auto opened = unlock_luks(file->get(), key, arena_);
+    ASSERT_TRUE(opened);
+    secrets.push_back(masked(opened->volume_key));
+  }
+  nothing_is_left("it is opened");
+  EXPECT_FALSE(unlock_luks(file->get(), other, arena_));
+  nothing_is_left("it is not opened");
+  ASSERT_TRUE(add_luks_key(file->get(), key, other, arena_));
+  EXPECT_FALSE(add_luks_key(file->get(), third, key, arena_));
+  EXPECT_FALSE(add_luks_key(file->get(), third, third, arena_));
+  nothing_is_left("a key is added, or is not");
+  EXPECT_FALSE(keep_luks_key(file->get(), third, arena_));
+  ASSERT_TRUE(keep_luks_key(file->get(), other, arena_));
+  nothing_is_left("one is kept, or is not");
 }
 
 TEST_F(VolumeFiles, AreSparse) {
