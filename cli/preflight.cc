@@ -88,6 +88,14 @@ Finding check_userfaultfd() {
                 "run a kernel of 6.1 or later with CONFIG_USERFAULTFD");
 }
 
+// The jail worker reads a VMM as the VMM's user, which Yama (Documentation/admin-guide/LSM/Yama.rst) may forbid.
+Finding check_reading(const PreflightPaths& paths) {
+  const std::string scope = content(paths.root + "/proc/sys/kernel/yama/ptrace_scope").value_or("0");
+  const bool may = scope == "0";
+  return wanted("a VMM's memory is read by who may read it, for sleeping", may, may ? "sealed as it stands" : "Yama forbids it: all of it is written before it is sealed, so a guest takes up to twice its memory for that long",
+                "sysctl kernel.yama.ptrace_scope=0");
+}
+
 Finding check_swap(const PreflightPaths& paths) {
   const std::string swaps = content(paths.root + "/proc/swaps").value_or("");
   std::istringstream lines(swaps);
@@ -239,6 +247,7 @@ std::vector<Finding> preflight(const PreflightPaths& paths) {
           check_versions(paths),
           check_device_mapper(),
           check_userfaultfd(),
+          check_reading(paths),
           check_snapshots(paths),
           check_file(paths, "SMT is off", "/sys/devices/system/cpu/smt/control", {"off", "forceoff", "notsupported", "notimplemented"},
                      "boot with nosmt: siblings share caches that tenants can read each other by"),

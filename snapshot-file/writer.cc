@@ -1,7 +1,6 @@
 #include "snapshot-file/writer.h"
 
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,61 +29,16 @@ Status check_size(int fd, std::uint64_t size, const char* what) {
   return {};
 }
 
-Status read_at(int fd, std::span<std::uint8_t> into, std::uint64_t at, const char* what) {
-  while (!into.empty()) {
-    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(at));
-    const int saved = errno;
-    if (got < 0 && saved == EINTR) continue;
-    if (got < 0) return fail_errno(saved, "read", what);
-    if (got == 0) return fail(Errc::kMalformed, "seal a snapshot", what);
-    into = into.subspan(static_cast<std::size_t>(got));
-    at += static_cast<std::uint64_t>(got);
-  }
-  return {};
-}
-
-// The extents that hold data (lseek(2), SEEK_DATA): asked for one after the other, as the image is gone through.
-class Extents {
- public:
-  Extents(int fd, std::uint64_t size) : fd_(fd), size_(size) {}
-  // True where [at, at + length) is a hole altogether.
-  Result<bool> hole(std::uint64_t at, std::uint64_t length) {
-    if (auto ok = advance(at); !ok) return forward(std::move(ok.error()));
-    return begin_ >= at + length;
-  }
-
- private:
-  Status advance(std::uint64_t at) {
-    while (end_ <= at) {
-      const off_t begin = lseek(fd_, static_cast<off_t>(at), SEEK_DATA);
-      const int saved = errno;
-      if (begin < 0 && saved != ENXIO) return fail_errno(saved, "find data", "memory");
-      if (begin < 0) {
-        begin_ = end_ = size_;  // no data from here on
-        return {};
-      }
-      const off_t end = lseek(fd_, begin, SEEK_HOLE);
-      if (end < 0) return fail_errno(errno, "find a hole", "memory");
-      begin_ = static_cast<std::uint64_t>(begin);
-      end_ = static_cast<std::uint64_t>(end);
-    }
-    return {};
-  }
-  int fd_;
-  std::uint64_t size_, begin_ = 0, end_ = 0;
-};
-
 class Writer {
  public:
   Writer(const Header& header, const Source& source, int out, PartCipher cipher)
       : header_(header), source_(source), out_(out), cipher_(std::move(cipher)), packer_(header.kind, header.compression, header.chunk),
-        chunk_(header.chunk), buffer_(kWriteAt + max_packed(header.chunk) + kTagBytes) {}
+        chunk_(header.chunk), buffer_(kWriteAt + max_packed(header.chunk) + kTagBytes), memory_(source.memory, source.live, header.memory) {}
 
   Status write_memory() {
     const std::uint32_t count = header_.memory_chunks();
-    Extents extents(source_.memory, header_.memory);
     for (std::uint32_t i = 0; i < count; ++i) {
-      const auto read = source_.copied != nullptr ? copy_chunk(i) : read_chunk(extents, i);
+      const auto read = source_.copied != nullptr ? copy_chunk(i) : read_chunk(i);
       if (!read) return forward(read.error());
       if (*read == Chunk::kZero && (source_.base == nullptr || !source_.base->holds(i))) {
         index_.lengths.push_back(0);
@@ -145,15 +99,15 @@ class Writer {
   enum class Chunk : std::uint8_t { kZero, kRead };
 
   // Into chunk_; zeros are put there only where a diff has to say that they hide what the base holds.
-  Result<Chunk> read_chunk(Extents& extents, std::uint32_t number) {
+  Result<Chunk> read_chunk(std::uint32_t number) {
     const std::uint64_t at = std::uint64_t{number} * header_.chunk;
-    const auto hole = extents.hole(at, header_.chunk);
+    const auto hole = memory_.hole(at, header_.chunk);
     if (!hole) return forward(hole.error());
     if (*hole) {
       if (source_.base != nullptr) std::ranges::fill(chunk_, std::uint8_t{0});
       return Chunk::kZero;
     }
-    if (auto ok = read_at(source_.memory, chunk_, at, "memory"); !ok) return forward(std::move(ok.error()));
+    if (auto ok = memory_.read(chunk_, at); !ok) return forward(std::move(ok.error()));
     return Chunk::kRead;
   }
 
@@ -207,11 +161,9 @@ class Writer {
   // What is copied is its owner's.
   Status free_to(std::uint64_t end) {
     if (source_.consumed == Consumed::kKept || source_.copied != nullptr || freed_ == end) return {};
-    if (fallocate(source_.memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(freed_), static_cast<off_t>(end - freed_)) != 0) {
-      return fail_errno(errno, "free what is sealed", "memory");
-    }
+    auto freed = memory_.give_back(freed_, end);
     freed_ = end;
-    return {};
+    return freed;
   }
 
   const Header& header_;
@@ -222,6 +174,7 @@ class Writer {
   Index index_;
   WipedBytes chunk_;
   std::vector<std::uint8_t> buffer_;
+  MemorySource memory_;
   std::unique_ptr<bool[]> in_base_ = std::make_unique<bool[]>(kMaxChunk / kPage);
   std::size_t used_ = 0;
   std::uint64_t written_ = 0, begun_ = 0, freed_ = 0;
@@ -243,7 +196,7 @@ Status check_sources(const Header& header, const Source& source) {
   }
   if (source.first.size() > kMaxFirst) return fail(Errc::kLimit, "seal a snapshot", "first chunks");
   if (header.kind == Kind::kBase) return check_copied(header, source.copied->header());
-  if (auto ok = check_size(source.memory, header.memory, "memory"); !ok) return ok;
+  if (auto ok = MemorySource(source.memory, source.live, header.memory).check(header.chunk); !ok) return ok;
   if (auto ok = check_size(source.state, header.state, "state"); !ok) return ok;
   return header.kind == Kind::kDiff ? check_base(header, *source.base) : Status{};
 }

@@ -1,7 +1,7 @@
 // Seals a memory image and Firecracker's state into a snapshot file, or a full snapshot's memory again into a base, as it goes: a chunk is read, compressed, sealed and written, and the
 // source's pages are given back. Memory stays bounded whatever the guest's size: three chunks, a write buffer, and 4 bytes a chunk.
-// Owns nothing of its caller's; touches the three descriptors it is given. The image is read by pread, never mapped: whoever
-// wrote it may be hostile and may cut it or write it while it is read, and gets a file of whatever it wrote, or an error.
+// Owns nothing of its caller's; touches the descriptors it is given. Whoever wrote the image may be hostile and may cut it or write it while it is read, and
+// gets a file of whatever it wrote, or an error.
 // Proven by: tests/snapshot-file/writer_test.cc, file_test.cc.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "snapshot-file/header.h"
+#include "snapshot-file/memory_source.h"
 #include "snapshot-file/reader.h"
 
 namespace mvm::snapshot_file {
@@ -21,6 +22,7 @@ enum class Consumed : std::uint8_t { kKept, kFreed };  // kFreed: holes are punc
 
 struct Source {
   int memory = -1;  // of header.memory bytes; holes are zeros
+  const LiveMemory* live = nullptr;  // in place of that file: the same of a process, which keeps it
   int state = -1;   // of header.state bytes
   std::span<const std::uint32_t> first = {};  // chunks to be served first; header.first follows from it
   Consumed consumed = Consumed::kFreed;

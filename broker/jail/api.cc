@@ -70,6 +70,11 @@ Result<Response> receive_response(int fd, Deadline deadline) {
   }
 }
 
+std::unexpected<Error> named(std::string_view method, std::string_view path, Error error) {
+  error.tried = std::string(method) + ' ' + std::string(path) + ": " + error.tried;
+  return forward(std::move(error));
+}
+
 }  // namespace
 
 Result<Api> Api::connect(int jail_root, const Peer& peer) {
@@ -78,19 +83,31 @@ Result<Api> Api::connect(int jail_root, const Peer& peer) {
   return Api(*std::move(socket));
 }
 
-Result<Response> Api::call(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {
-  const auto name_it = [&](Error error) {
-    error.tried = std::string(method) + ' ' + std::string(path) + ": " + error.tried;
-    return forward(std::move(error));
-  };
-  if (auto sent = send_all(socket_.get(), request_text(method, path, body), deadline); !sent) return name_it(sent.error());
+Status Api::ask(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {
+  auto sent = send_all(socket_.get(), request_text(method, path, body), deadline);
+  return sent ? sent : named(method, path, sent.error());
+}
+
+Result<Response> Api::answer(std::string_view method, std::string_view path, Deadline deadline) {
   auto response = receive_response(socket_.get(), deadline);
-  if (!response) return name_it(response.error());
+  if (!response) return named(method, path, response.error());
   return response;
 }
 
+bool Api::says_something(Deadline deadline) const { return wait_for(socket_.get(), POLLIN, deadline).has_value(); }
+
+Result<Response> Api::call(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {
+  if (auto sent = ask(method, path, body, deadline); !sent) return forward(sent.error());
+  return answer(method, path, deadline);
+}
+
 Status Api::change(std::string_view method, std::string_view path, std::string_view body, Deadline deadline) {
-  const auto response = call(method, path, body, deadline);
+  if (auto sent = ask(method, path, body, deadline); !sent) return sent;
+  return changed(method, path, deadline);
+}
+
+Status Api::changed(std::string_view method, std::string_view path, Deadline deadline) {
+  const auto response = answer(method, path, deadline);
   if (!response) return forward(response.error());
   if (response->status == 204) return {};
   return fail(Errc::kDenied, std::string(method) + ' ' + std::string(path) + ": status " + std::to_string(response->status),

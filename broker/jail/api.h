@@ -30,6 +30,12 @@ class Api {
   // One request and its answer. kTimeout, kClosed, kMalformed, kLimit: the connection is of no more use.
   [[nodiscard]] Result<Response> call(std::string_view method, std::string_view path, std::string_view body, Deadline deadline);
 
+  // The two halves of a change(): a request, and what is said to it.
+  [[nodiscard]] Status ask(std::string_view method, std::string_view path, std::string_view body, Deadline deadline);
+  [[nodiscard]] Status changed(std::string_view method, std::string_view path, Deadline deadline);
+  // Whether there is something to be heard, or the VMM has gone, before then.
+  [[nodiscard]] bool says_something(Deadline deadline) const;
+
   // PUT or PATCH that is answered with 204. kDenied: with anything else; what was said is in the error, quoted.
   [[nodiscard]] Status change(std::string_view method, std::string_view path, std::string_view body, Deadline deadline);
 
@@ -38,6 +44,7 @@ class Api {
   [[nodiscard]] Result<std::string> state(Deadline deadline);
 
  private:
+  [[nodiscard]] Result<Response> answer(std::string_view method, std::string_view path, Deadline deadline);
   [[nodiscard]] Result<std::string> field(std::string_view path, std::string_view name, Deadline deadline);
   Fd socket_;
 };

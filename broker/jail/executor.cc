@@ -78,9 +78,10 @@ wire::Digested Executor::change(const wire::Task& task) {
   if (instance.kind != SubjectKind::kInstance) return fail(Errc::kMalformed, "find the instance of a statement");
   if (snapshot && task.op == wire::Op::kClear) return wire::without_digest(microvms_.clear(instance));
   if (snapshot && task.op == wire::Op::kDump) {
-    const auto vmm = microvms_.dump(instance, task.asleep.mem);
-    if (!vmm) return forward(vmm.error());
-    return *vmm;
+    const auto dumped = microvms_.dump(task.statement, task.asleep.mem);
+    if (!dumped) return forward(dumped.error());
+    if (!dumped->whole.empty()) std::fprintf(stderr, "mvm-jail: all of the memory of %s is written before it is sealed: %s\n", to_string(instance).c_str(), dumped->whole.c_str());
+    return dumped->vmm;
   }
   if (task.statement.word == lang::Word::kGuest) return wire::without_digest(of_guest(task));
   if (!jail && task.statement.word != lang::Word::kCgroup) return fail(Errc::kUnsupported, "run a statement of another worker");

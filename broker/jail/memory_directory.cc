@@ -79,6 +79,13 @@ Status MemoryDirectories::begin_dump(int directory, uid_t uid) const {
   return {};
 }
 
+Status MemoryDirectories::begin_held_dump(int directory, uid_t uid) const {
+  if (mknodat(directory, "hold", S_IFIFO | 0600, 0) != 0) return fail_errno(errno, "make a pipe", "hold");
+  if (fchownat(directory, "hold", uid, group_, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno(errno, "give away", "hold");
+  const auto state = create(directory, "state", uid, 0660);
+  return state ? Status{} : forward(state.error());
+}
+
 Result<Fd> MemoryDirectories::begin_memory(int directory, uid_t uid) const { return create(directory, "memory", uid, 0400); }
 
 Status MemoryDirectories::place_state(int directory, int state, uid_t uid) const {

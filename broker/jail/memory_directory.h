@@ -4,6 +4,7 @@
 // What a VMM writes there is memory of its own cgroup, which has no swap.
 //   firecracker.log   the VMM's own
 //   memory, state     the VMM's, and of the group that may seal them: a snapshot as Firecracker writes it, or what is to be loaded
+//   hold              the VMM's: a pipe that holds it, once it has written its state, while its memory is read
 //   uffd.sock         the VMM's: where its page server listens
 //   limit             root's: there while the cgroup may have more memory than its line says, for a dump; what it may have otherwise
 //   lent              root's: the same for one that was woken from a file that has all of its memory, for as long as it lives
@@ -44,6 +45,8 @@ class MemoryDirectories {
 
   // Empty files for a snapshot to be written to.
   [[nodiscard]] Status begin_dump(int directory, uid_t uid) const;
+  // One for its state, and what holds the VMM that opens it for writing until it is opened for reading: a pipe with a name (fifo(7)).
+  [[nodiscard]] Status begin_held_dump(int directory, uid_t uid) const;
   // An empty file for all of the memory to be opened into, for reading and writing; the VMM may read it.
   [[nodiscard]] Result<Fd> begin_memory(int directory, uid_t uid) const;
   // The state to be loaded, from a file in memory.

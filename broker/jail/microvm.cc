@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,33 +29,6 @@ Result<Fd> open_binary(const std::string& path) {
     return fail(Errc::kDenied, "run a binary that is not root's alone", path);
   }
   return file;
-}
-
-// KVM puts a kernel thread of each VM (kvm-nx-lpage-recovery) into the cgroup of whoever made the VM. Such a thread has no
-// memory of its own, nor has a process that has ended: the first number of statm (proc(5)) is 0.
-bool has_memory(pid_t pid) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/statm";
-  const Fd statm(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char first = '0';
-  return statm.valid() && read(statm.get(), &first, 1) == 1 && first != '0';
-}
-
-// The pidfd of a process that is certainly in the cgroup: opened by number, and then looked for once more.
-Result<Vmm> vmm_in(int cgroup) {
-  auto members = processes(cgroup);
-  if (!members) return forward(members.error());
-  std::erase_if(*members, [](pid_t pid) { return !has_memory(pid); });
-  if (members->empty()) return fail(Errc::kNotFound, "find the microVM's process");
-  if (members->size() > 1) return fail(Errc::kBusy, "find one process: the cgroup has " + std::to_string(members->size()));
-  const pid_t pid = members->front();
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  const int saved = errno;
-  if (!pidfd.valid() && saved == ESRCH) return fail(Errc::kNotFound, "find the microVM's process");
-  if (!pidfd.valid()) return fail_errno(saved, "pidfd_open");
-  const auto again = processes(cgroup);
-  if (!again) return forward(again.error());
-  if (std::ranges::find(*again, pid) == again->end()) return fail(Errc::kNotFound, "find the microVM's process");
-  return Vmm{std::move(pidfd)};
 }
 
 // Firecracker listens some milliseconds after the jailer has gone.
@@ -176,7 +148,7 @@ Result<Digest> Microvms::start_page_server(const lang::Statement& jail, const wi
 Result<Fd> Microvms::where_memory_goes(const lang::Statement& jail, const wire::Place& place, int cgroup, int directory) const {
   if (way_ == Way::kPageByPage) return listen_for_pages(directory, place.uid);
   // The guest's own pages come beside those of the file as it writes to them, and the kernel cannot be told which of the file's are needed no more.
-  if (auto raised = raise_limit(cgroup, directory, kLent, lang::jail_view(jail).mem_mib); !raised) return forward(raised.error());
+  if (auto raised = raise_limit(cgroup, directory, kLent, with_its_memory_once_more(lang::jail_view(jail).mem_mib)); !raised) return forward(raised.error());
   return memory_.begin_memory(directory, place.uid);
 }
 

@@ -13,6 +13,7 @@
 #include "broker/jail/cgroup.h"
 #include "broker/jail/jail_directory.h"
 #include "broker/jail/memory_directory.h"
+#include "broker/jail/vmm_process.h"
 #include "broker/jail/wakes.h"
 #include "broker/jail/way.h"
 #include "schemas/worker.h"
@@ -29,11 +30,6 @@ inline constexpr std::chrono::milliseconds kSnapshotTime{75'000};
 // Until a page server says that it is ready, and until it is done: that of the largest guest.
 inline constexpr std::chrono::milliseconds kReadyTime{20'000};
 inline constexpr std::chrono::milliseconds kServeTime{600'000};
-
-// The process of a microVM that is up.
-struct Vmm {
-  Fd pidfd;
-};
 
 // mvm-pages, and whom it becomes.
 struct PageServers {
@@ -64,9 +60,13 @@ class Microvms {
   // To where the host's side of its vsock begins: a non-blocking stream.
   [[nodiscard]] Result<Fd> connect_to_guest(const Subject& instance) const;
 
-  // Has a paused microVM's memory and state written into its memory directory. While they are there its cgroup may have that much more. The digest of
-  // Firecracker's version. On an error it is as before.
-  [[nodiscard]] Result<Digest> dump(const Subject& instance, std::uint32_t mem_mib);
+  // Has a paused microVM's state written into its memory directory, holds it there, and gives its memory to the snapshot worker to be read. Where that cannot be, its
+  // memory is written beside the state. While any of it is there its cgroup may have that much more. On an error it is as before.
+  struct Dumped {
+    Digest vmm;         // of Firecracker's version
+    std::string whole;  // why all of its memory had to be written; empty: it had not
+  };
+  [[nodiscard]] Result<Dumped> dump(const lang::Statement& snapshot, std::uint32_t mem_mib);
   // Takes away what dump() made, whoever died meanwhile. Nothing there is success.
   [[nodiscard]] Status clear(const Subject& instance);
   // What a worker that died in the middle has left of it: dumps are cleared; and a microVM whose page server nobody hears any more is ended.
@@ -91,8 +91,15 @@ class Microvms {
   [[nodiscard]] Result<Api> connect(const Subject& instance, int cgroup) const;
   // What a page server is given beside the sealed file: a socket that listens, or a file for all of the memory.
   [[nodiscard]] Result<Fd> where_memory_goes(const lang::Statement& jail, const wire::Place& place, int cgroup, int directory) const;
-  // The cgroup may have that much more until the limit is put back; what it was is noted by that name.
-  [[nodiscard]] Status raise_limit(int cgroup, int directory, const char* name, std::uint32_t mem_mib) const;
+  // The state is written, and the VMM opens what it is to write its memory into, and waits.
+  [[nodiscard]] Status hold(Api& api, const VmmProcess& vmm, int cgroup, int directory, uid_t uid) const;
+  // Where it is held, to the snapshot worker.
+  [[nodiscard]] Status give_memory(const lang::Statement& snapshot, std::uint32_t mem_mib, VmmProcess vmm) const;
+  [[nodiscard]] Status dump_whole(const Subject& instance, std::uint32_t mem_mib, int cgroup, int directory, uid_t uid) const;
+  // Bytes that a cgroup needs for another file of all of the memory.
+  [[nodiscard]] static std::uint64_t with_its_memory_once_more(std::uint32_t mem_mib);
+  // The cgroup may have that many bytes more until the limit is put back; what it was is noted by that name.
+  [[nodiscard]] Status raise_limit(int cgroup, int directory, const char* name, std::uint64_t more) const;
   [[nodiscard]] Status put_back_limit(const Subject& instance, const char* name) const;
 
   Cgroups& cgroups_;

@@ -131,9 +131,14 @@ Request start() { return {"PUT", "/actions", "{\"action_type\":\"InstanceStart\"
 Request pause() { return {"PATCH", "/vm", "{\"state\":\"Paused\"}"}; }
 Request resume() { return {"PATCH", "/vm", "{\"state\":\"Resumed\"}"}; }
 
-Request create_snapshot() {
-  return {"PUT", "/snapshot/create", "{\"snapshot_type\":\"Full\",\"snapshot_path\":\"/memory/state\",\"mem_file_path\":\"/memory/memory\"}"};
+namespace {
+Request create_snapshot_into(const std::string& memory) {
+  return {"PUT", "/snapshot/create", "{\"snapshot_type\":\"Full\",\"snapshot_path\":\"/memory/state\",\"mem_file_path\":\"" + memory + "\"}"};
 }
+}  // namespace
+
+Request create_snapshot() { return create_snapshot_into("/memory/memory"); }
+Request create_held_snapshot() { return create_snapshot_into(kHoldInVmm); }
 Request load_snapshot(Way way) {
   const std::string backend = way == Way::kPageByPage ? "\"backend_type\":\"Uffd\",\"backend_path\":\"/memory/uffd.sock\"" : "\"backend_type\":\"File\",\"backend_path\":\"/memory/memory\"";
   return {"PUT", "/snapshot/load", "{\"snapshot_path\":\"/memory/state\",\"mem_backend\":{" + backend + "},\"resume_vm\":false}"};

@@ -41,6 +41,9 @@ inline constexpr std::uint64_t kEntropyBytes = 64ull << 10;
 // What a snapshot takes, of what is paused, and gives. Loading leaves it paused; its memory is served at uffd.sock, or is all in a file. Firecracker keeps no MMDS data
 // in a snapshot, so they are put anew.
 [[nodiscard]] Request create_snapshot();
+// The same, whose memory goes to nobody: once it has written its state it waits for who would read it.
+[[nodiscard]] Request create_held_snapshot();
+inline constexpr const char* kHoldInVmm = "/memory/hold";
 [[nodiscard]] Request load_snapshot(Way way);
 // A snapshot brings the limits of its devices along, as they were when it was made: these set them, while it is paused, to what tap and cgroup say now.
 [[nodiscard]] std::vector<Request> limits(const wire::Place& place);

@@ -53,6 +53,35 @@ std::vector<std::uint32_t> touched_in(int directory, std::uint32_t chunks) {
   return touched;
 }
 
+// Of a VMM that is held for this statement. What was given for another, and not taken, is let go.
+Result<HeldMemory> held_memory(const Host& host, const lang::Statement& snapshot) {
+  for (;;) {
+    auto held = receive_held_memory(host.link.get());
+    if (!held && held.error().code == Errc::kNotFound) return fail(Errc::kNotFound, "seal a memory that was not given", to_string(snapshot.subject));
+    if (!held) return held;
+    if (held->line == lang::snapshot_digest(snapshot)) return held;
+  }
+}
+
+// What is to be sealed: a file that all of the memory was written into, or, where there is none, the memory of the VMM.
+struct Memory {
+  Fd file;
+  std::optional<HeldMemory> held;
+  [[nodiscard]] snapshot_file::LiveMemory live() const {
+    snapshot_file::LiveMemory live{.memory = held->memory.get(), .pagemap = held->pagemap.get()};
+    std::ranges::transform(held->stretches, live.stretches.begin(), [](const HeldMemory::Stretch& each) { return snapshot_file::Stretch{each.at, each.bytes}; });
+    return live;
+  }
+};
+Result<Memory> memory_of(const Host& host, const wire::Task& task, int directory) {
+  auto file = open_dumped(directory, "memory", O_RDWR);
+  if (file) return Memory{*std::move(file), std::nullopt};
+  if (file.error().sys_errno != ENOENT) return forward(file.error());
+  auto held = held_memory(host, task.statement);
+  if (!held) return forward(held.error());
+  return Memory{Fd(), *std::move(held)};
+}
+
 Result<snapshot_file::Header> header_of(const Host& host, const wire::Task& task, std::uint64_t state_bytes) {
   const lang::SnapshotView view = lang::snapshot_view(task.statement);
   snapshot_file::Header header;
@@ -105,8 +134,9 @@ Result<Opened> open_base(const Host& host, const wire::Task& task, std::uint32_t
 Result<Digest> seal_into(const Host& host, const wire::Task& task, int out) {
   const auto directory = open_beneath(host.memory.get(), memory_name(task.statement.subject), O_PATH | O_DIRECTORY);
   if (!directory) return forward(directory.error());
-  const auto memory = open_dumped(directory->get(), "memory", O_RDWR), state = open_dumped(directory->get(), "state", O_RDONLY);
+  const auto memory = memory_of(host, task, directory->get());
   if (!memory) return forward(memory.error());
+  const auto state = open_dumped(directory->get(), "state", O_RDONLY);
   if (!state) return forward(state.error());
   struct stat info {};
   if (fstat(state->get(), &info) != 0) return fail_errno(errno, "fstat", "state");
@@ -115,7 +145,8 @@ Result<Digest> seal_into(const Host& host, const wire::Task& task, int out) {
   const auto key = host.key_of(task, header->key_version);
   if (!key) return forward(key.error());
   const auto touched = touched_in(directory->get(), header->memory_chunks());
-  snapshot_file::Source source{.memory = memory->get(), .state = state->get(), .first = touched};
+  const auto live = memory->held ? memory->live() : snapshot_file::LiveMemory{};
+  snapshot_file::Source source{.memory = memory->file.get(), .live = memory->held ? &live : nullptr, .state = state->get(), .first = touched};
   std::optional<Opened> base;
   if (header->kind == snapshot_file::Kind::kDiff) {
     auto opened = open_base(host, task, header->key_version);

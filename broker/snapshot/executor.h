@@ -1,6 +1,6 @@
 // What the snapshot worker is asked: one task in, one answer out, or several pages of an inventory. One task at a time.
-//   kMake       of a snapshot: seals what the jail worker had written into the memory file system (docs/sleep.md); of a base: seals the memory of a
-//               full snapshot again; and answers with the file's digest
+//   kMake       of a snapshot: seals what the jail worker had written into the memory file system, and the memory that it gave to be read (docs/sleep.md); of a
+//               base: seals the memory of a full snapshot again; and answers with the file's digest
 //   kHandOver   of a `+ jail` that boots from a snapshot: unwraps its key, sees that it is the one that was meant and fits, and gives a wake's things
 //               to the jail worker
 //   kSpend      the same jail has loaded it: its key goes

@@ -1,9 +1,10 @@
-// What a wake takes, from the snapshot worker, which has the key, to the jail worker, which starts page servers: one packet on a socket that these
-// two alone have (SOCK_SEQPACKET, made by the supervisor at start), and only ever this way. The data key is not in it: it waits in the page server's
-// own channel, which the jail worker passes on and does not read.
+// What goes between the snapshot worker, which has the keys, and the jail worker, which has the VMMs: packets on a socket that these two alone have (SOCK_SEQPACKET,
+// made by the supervisor at start). To the jail worker, what a wake takes. The data key is not in it: it waits in the page server's own channel, which the jail
+// worker passes on and does not read. To the snapshot worker, the memory of a VMM that is held while it is put to sleep, to be read.
 // Owns the descriptors that it carries. Proven by: tests/snapshot/hand_over_test.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/digest.h"
@@ -26,5 +27,23 @@ struct HandOver {
 [[nodiscard]] Status send_hand_over(int link, const HandOver& hand_over);
 // What has come, or kNotFound: nothing has. Does not wait. kClosed: the other end has gone. kMalformed: it is no hand-over.
 [[nodiscard]] Result<HandOver> receive_hand_over(int link);
+
+// Of a VMM that leaves its guest's memory alone until it is let go.
+struct HeldMemory {
+  // By its address in the VMM.
+  struct Stretch {
+    std::uint64_t at = 0, bytes = 0;
+    bool operator==(const Stretch&) const = default;
+  };
+  Subject instance;
+  Digest line;                           // of the snapshot that it is for
+  std::array<Stretch, 2> stretches = {};  // in the guest's order; those of no bytes are none
+  Fd memory;                             // /proc/PID/mem, for reading
+  Fd pagemap;                            // /proc/PID/pagemap; invalid: a page that is not there need not be zeros
+};
+
+[[nodiscard]] Status send_held_memory(int link, const HeldMemory& held);
+// As receive_hand_over(). Where a stretch lies is for the one who reads to check.
+[[nodiscard]] Result<HeldMemory> receive_held_memory(int link);
 
 }  // namespace mvm::snapshot

@@ -67,6 +67,14 @@ TEST_F(FakeHost, PassesWhereAllIsWell) {
   }
 }
 
+TEST_F(FakeHost, WarnsWhereAVmmIsNotToBeReadByItsUser) {
+  EXPECT_EQ(verdict("memory is read"), Verdict::kPass) << "no Yama";
+  put("/proc/sys/kernel/yama/ptrace_scope", "0\n");
+  EXPECT_EQ(verdict("memory is read"), Verdict::kPass);
+  put("/proc/sys/kernel/yama/ptrace_scope", "1\n");
+  EXPECT_EQ(verdict("memory is read"), Verdict::kWarn);
+}
+
 TEST_F(FakeHost, FailsWithoutAControllerAndNamesIt) {
   put("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory\n");
   EXPECT_EQ(verdict("cgroup v2"), Verdict::kFail);

@@ -12,9 +12,11 @@
 //
 // Misbehaves when the first line of /rootfs says so, for tests of who must live with it:
 //   mvm-double die-at-start | die-after-start | deaf | hang-on M /path | bad-http M /path | refuse M /path | flood M /path
-//              version V | guest-... (daemon.h) | balloon-... (vmm.h)
+//              version V | guest-... (daemon.h) | balloon-... | no-tables (vmm.h)
+//              undumpable (nobody but root may read its memory)
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -299,6 +301,7 @@ int main_of(const std::vector<std::string>& words) {
     if (log < 0) throw std::runtime_error(std::string("Could not initialize logger: ") + strerror(errno));
   }
   const Mischief mischief = read_mischief();
+  if (mischief.verb == "undumpable" && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) throw std::runtime_error("cannot keep its memory to itself");
   if (mischief.verb == "die-at-start") throw std::runtime_error("told to die at start");
   Server(Vmm(id, mischief.verb == "version" ? mischief.on : kVersion, mischief.verb), mischief, arguments.one("api-sock", "/run/firecracker.socket")).run();
 }

@@ -17,12 +17,16 @@
 #include <numeric>
 #include <random>
 #include <stdexcept>
+#include <utility>
 
 namespace mvm::doubles {
 namespace {
 
 constexpr std::uint64_t kGap = 3ULL << 30;  // where x86's memory goes on above 4 GiB: a region each
 constexpr std::uint64_t kHuge = 2ULL << 20;
+constexpr std::uint64_t kRootPage = 0xe0000 / kPage;  // RSDP_ADDR
+// What Firecracker writes there (v1.16.1): of Firecracker, revision 2, and two sums that are right.
+constexpr unsigned char kRoot[] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ', 0x2b, 'F', 'I', 'R', 'E', 'C', 'K', 2, 0, 0, 0, 0, 36, 0, 0, 0, 0xa7, 0, 0x0a, 0, 0, 0, 0, 0, 0x2b, 0, 0, 0};
 const char* const kLoad = "Load snapshot error: Failed to restore from snapshot: Failed to load guest memory: ";
 
 [[noreturn]] void fail(const std::string& what, int error) {
@@ -94,7 +98,9 @@ std::set<std::uint64_t> pages_of(const nlohmann::json& runs) {
   return pages;
 }
 
-Memory::Memory(const nlohmann::json& state) : bytes_(state.at("bytes")), seed_(state.at("seed")), held_(pages_of(state.at("held"))), zeros_(pages_of(state.at("zeros"))) {
+Memory::Memory(std::uint64_t bytes, std::uint64_t seed) : bytes_(bytes), seed_(seed), fresh_(true) { map_anonymous(0); }
+
+Memory::Memory(const nlohmann::json& state) : bytes_(state.at("bytes")), seed_(state.at("seed")), held_(pages_of(state.at("held"))), zeros_(pages_of(state.at("zeros"))), has_tables_(state.at("tables")) {
   for (const auto& [page, times] : state.at("written").get<std::vector<std::pair<std::uint64_t, std::uint64_t>>>()) written_[page] = times;
 }
 
@@ -107,7 +113,7 @@ Memory::~Memory() {
 
 nlohmann::json Memory::state() const {
   const std::vector<std::pair<std::uint64_t, std::uint64_t>> written(written_.begin(), written_.end());
-  return {{"bytes", bytes_}, {"seed", seed_}, {"written", written}, {"held", runs_of(held_)}, {"zeros", runs_of(zeros_)}};
+  return {{"bytes", bytes_}, {"seed", seed_}, {"written", written}, {"held", runs_of(held_)}, {"zeros", runs_of(zeros_)}, {"tables", has_tables_}};
 }
 
 std::vector<std::uint64_t> Memory::sizes() const { return bytes_ <= kGap ? std::vector{bytes_} : std::vector{kGap, bytes_ - kGap}; }
@@ -123,6 +129,7 @@ void Memory::fill(std::uint64_t page, std::uint8_t* into) const {
     const std::uint64_t word = kind == 4 ? mixed(salt + i) : 0x2064'6c72'6f77'0000 + (i / 64 + salt) % 4000;
     std::memcpy(into + i, &word, 8);
   }
+  if (page == kRootPage && has_tables_) std::memcpy(into, kRoot, sizeof kRoot);
 }
 
 std::uint8_t* Memory::page_at(std::uint64_t page) const {
@@ -148,15 +155,28 @@ void Memory::map_file(const std::string& path) {
   close(file);
 }
 
-void Memory::map_uffd(const std::string& socket, bool huge) {
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (huge ? MAP_HUGETLB | 21 << MAP_HUGE_SHIFT : 0);
+void Memory::map_anonymous(int more_flags) {
   std::uint64_t offset = 0;
   for (const std::uint64_t size : sizes()) {
-    void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | more_flags, -1, 0);
     if (at == MAP_FAILED) fail(std::string(kLoad) + "Failed to restore guest memory: ", errno);
     regions_.push_back({static_cast<std::uint8_t*>(at), size, offset});
     offset += size;
   }
+}
+
+void Memory::lay_out() {
+  if (!fresh_ || std::exchange(laid_out_, true)) return;
+  std::vector<std::uint8_t> wanted(kPage);
+  const std::vector<std::uint8_t> zeros(kPage);
+  for (std::uint64_t page = 0; page < bytes_ / kPage; ++page) {
+    fill(page, wanted.data());
+    if (wanted != zeros) std::memcpy(page_at(page), wanted.data(), kPage);
+  }
+}
+
+void Memory::map_uffd(const std::string& socket, bool huge) {
+  map_anonymous(huge ? MAP_HUGETLB | 21 << MAP_HUGE_SHIFT : 0);
   userfaultfd_ = new_userfaultfd();
   nlohmann::ordered_json mappings = nlohmann::ordered_json::array();
   const std::uint64_t page = huge ? kHuge : kPage;
@@ -201,9 +221,7 @@ void Memory::write_image(const std::string& path, Pages which) const {
       flush();
       continue;
     }
-    std::uint8_t* const into = buffer.data() + gathered * kPage;
-    if (regions_.empty()) fill(page, into);
-    else std::memcpy(into, page_at(page), kPage);
+    std::memcpy(buffer.data() + gathered * kPage, page_at(page), kPage);
     if (++gathered == buffer.size() / kPage) {
       ++page;
       flush();
@@ -217,7 +235,6 @@ void Memory::write_image(const std::string& path, Pages which) const {
 
 // Over what is mapped from a file a hole of empty memory is laid, for the file's page would come back.
 void Memory::discard(std::uint64_t page) const {
-  if (regions_.empty()) return;
   const bool done = of_file_ ? mmap(page_at(page), kPage, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0) != MAP_FAILED
                              : madvise(page_at(page), kPage, MADV_DONTNEED) == 0;
   if (!done) fail("Failed to remove guest memory: ", errno);
@@ -225,7 +242,7 @@ void Memory::discard(std::uint64_t page) const {
 
 void Memory::give(std::uint64_t count) {
   for (std::uint64_t page = bytes_ / kPage; page-- > 0 && count > 0 && held_.size() < spare();) {
-    if (written_.contains(page) || held_.contains(page)) continue;
+    if (written_.contains(page) || held_.contains(page) || page == kRootPage) continue;
     const std::scoped_lock lock(looking_);
     held_.insert(page);
     zeros_.insert(page);
@@ -244,7 +261,7 @@ void Memory::dirty(std::uint64_t count) {
     ++written_[page];
     zeros_.erase(page);
     dirty_.insert(page);
-    if (!regions_.empty()) fill(page, page_at(page));
+    if (!fresh_ || laid_out_) fill(page, page_at(page));
   }
 }
 
@@ -261,7 +278,7 @@ std::string Memory::canary() const {
 
 void Memory::run() {
   running_ = true;
-  if (!regions_.empty() && !vcpu_.joinable()) vcpu_ = std::thread([this] { check_all(); });
+  if (!fresh_ && !vcpu_.joinable()) vcpu_ = std::thread([this] { check_all(); });
 }
 
 void Memory::check_all() {
@@ -280,7 +297,7 @@ void Memory::check_all() {
 }
 
 std::string Memory::report() const {
-  if (regions_.empty()) return "fresh";
+  if (fresh_) return "fresh";
   return "checked=" + std::to_string(checked_) + " of=" + std::to_string(bytes_ / kPage) + " wrong=" + std::to_string(wrong_);
 }
 

@@ -1,7 +1,7 @@
 // The memory of a doubled microVM. Every page has a content that follows from a seed, its number and how often it was written, so what has
-// to be there is known without being kept. A fresh guest's memory is that and nothing more; a restored one is really there, mapped
+// to be there is known without being kept. A fresh guest's memory is mapped, and holds that from its first snapshot on; a restored one is mapped
 // from a file or watched by a userfaultfd, exactly as Firecracker has it (src/vmm/src/persist.rs, vstate/memory.rs, v1.16.1), and a
-// vCPU touches all of it in a random order and compares every byte. Pages that the guest gave to its balloon are zeros from then on, until it writes to them.
+// vCPU touches all of it in a random order and compares every byte. Where Firecracker puts its ACPI tables' root (arch/x86_64/layout.rs), there is one. Pages that the guest gave to its balloon are zeros from then on, until it writes to them.
 // For tests only; never installed.
 #pragma once
 
@@ -24,7 +24,7 @@ enum class Pages { kAll, kDirty };
 
 class Memory {
  public:
-  Memory(std::uint64_t bytes, std::uint64_t seed) : bytes_(bytes), seed_(seed) {}
+  Memory(std::uint64_t bytes, std::uint64_t seed);
   // Of a state file; not mapped yet. Throws where it is none.
   explicit Memory(const nlohmann::json& state);
   ~Memory();
@@ -38,7 +38,9 @@ class Memory {
   // The VMM itself looks at guest memory when it restores its devices: returns once that page is there.
   void touch_first() const;
 
-  // The image, as PUT /snapshot/create writes it: all of it, or what was written since the last one, the rest left as it was or a hole.
+  // From here on a fresh guest's memory holds what it has to; pages of zeros are not there.
+  void lay_out();
+  // The image, as PUT /snapshot/create writes it: all of it, or what was written since the last one, the rest left as it was or a hole. It is laid out.
   void write_image(const std::string& path, Pages which) const;
   void image_written() { dirty_.clear(); }
   // The guest gives `count` pages that it never wrote to its balloon, from the end down, or as many as it has, as Firecracker takes them
@@ -58,13 +60,17 @@ class Memory {
   void pause() { running_ = false; }
   // "fresh", or "checked=N of=M wrong=K".
   [[nodiscard]] std::string report() const;
-  [[nodiscard]] bool looked_at_all() const { return regions_.empty() || checked_ == bytes_ / kPage; }
+  [[nodiscard]] bool looked_at_all() const { return fresh_ || checked_ == bytes_ / kPage; }
+  // The guest's own doing: who looks for its tables finds none any more.
+  void lose_tables() { has_tables_ = false; }
 
  private:
   struct Region {
     std::uint8_t* at;
     std::uint64_t size, offset;
   };
+  // Of no file, and of what the kernel gives.
+  void map_anonymous(int more_flags);
   [[nodiscard]] std::uint8_t* page_at(std::uint64_t page) const;
   void fill(std::uint64_t page, std::uint8_t* into) const;  // what has to be there
   void check_all();
@@ -76,9 +82,9 @@ class Memory {
   std::set<std::uint64_t> dirty_;                   // since the last snapshot
   std::set<std::uint64_t> held_;                    // in the balloon
   std::set<std::uint64_t> zeros_;                   // that were, and were not written to since
-  bool of_file_ = false;
+  bool of_file_ = false, fresh_ = false, laid_out_ = false, has_tables_ = true;
   std::mutex looking_;  // the vCPU's: between its looks nothing changes what has to be there
-  std::vector<Region> regions_;                     // of a restored one
+  std::vector<Region> regions_;
   int userfaultfd_ = -1;
   std::thread vcpu_;
   std::atomic<bool> running_ = false, ending_ = false;

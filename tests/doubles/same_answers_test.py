@@ -105,6 +105,7 @@ STORIES = {
         ("PATCH", "/vm", '{"state":"Paused"}'),
         ("PUT", "/snapshot/create", '{"mem_file_path":"/nowhere/m","snapshot_path":"/run/s"}'),
         ("PUT", "/snapshot/create", '{"mem_file_path":"/run/m","snapshot_path":"/nowhere/s"}'),
+        ("PUT", "/snapshot/create", '{"mem_file_path":"/run/pipe","snapshot_path":"/run/s"}'),
         ("PUT", "/snapshot/create", '{"mem_file_path":"/run/m","snapshot_path":"/run/s","snapshot_type":"Half"}'),
         ("PUT", "/snapshot/create", '{"mem_file_path":"/run/m","snapshot_path":"/run/s"}'),
         ("PUT", "/snapshot/create", '{"mem_file_path":"/run/d","snapshot_path":"/run/s","snapshot_type":"Diff"}'),
@@ -176,8 +177,10 @@ class Vmm:
             with open(f"{self.root}/{name}", "wb") as file:
                 file.truncate(1 << 20)
             os.chmod(f"{self.root}/{name}", mode)
-        for folder in ("", "/run"):
-            os.chown(self.root + folder, USER, USER)
+        os.mkfifo(f"{self.root}/run/pipe", 0o600)
+        self.reader = os.open(f"{self.root}/run/pipe", os.O_RDONLY | os.O_NONBLOCK)  # or whoever opens it waits
+        for name in ("", "/run", "/run/pipe"):
+            os.chown(self.root + name, USER, USER)
         self.log = open(f"{self.root}.log", "wb")
         self.process = subprocess.Popen(["/vmm", "--id", "i-a3f7b2c1", "--api-sock", "/run/api.sock"], preexec_fn=self.enter,
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env={})
@@ -224,6 +227,7 @@ class Vmm:
         self.process.kill()
         self.process.wait()
         self.log.close()
+        os.close(self.reader)
         os.remove(f"{self.root}.log")
         shutil.rmtree(self.root)
 

@@ -53,22 +53,27 @@ void override_names(nlohmann::json& config, const nlohmann::json& body) {
 
 }  // namespace
 
-void Vmm::make_memory() { memory_ = std::make_unique<Memory>(machine_["mem_size_mib"].get<std::uint64_t>() << 20, fresh_seed()); }
+void Vmm::make_memory() {
+  memory_ = std::make_unique<Memory>(machine_["mem_size_mib"].get<std::uint64_t>() << 20, fresh_seed());
+  if (mischief_ == "no-tables") memory_->lose_tables();
+}
 
 Reply Vmm::create_snapshot(const nlohmann::json& body) {
   const bool tracked = machine_.value("track_dirty_pages", false);
   // Without tracking, what was ever touched counts as dirty (mincore(2)), and here that is everything.
   const bool diff = body.value("snapshot_type", "Full") == "Diff" && tracked;
-  memory_->write_image(body["mem_file_path"], diff ? Pages::kDirty : Pages::kAll);
-  memory_->image_written();
+  memory_->lay_out();
   const nlohmann::json state = {{"fake-firecracker", kStateFormat}, {"version", version_}, {"machine", machine_}, {"config", config_},
                                 {"boot_args", boot_args_},          {"memory", memory_->state()},       {"daemon", daemon_->state()}};
+  // As Firecracker (src/vmm/src/persist.rs, v1.10 to v1.16): the state first, whole and synced, and then the memory.
   const std::string text = state.dump(), path = body["snapshot_path"];
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   const bool wrote = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
   const int saved = errno;
   if (file >= 0) close(file);
   if (!wrote) return fault("Create snapshot error: Cannot perform open on the snapshot backing file: " + errno_text(saved));
+  memory_->write_image(body["mem_file_path"], diff ? Pages::kDirty : Pages::kAll);
+  memory_->image_written();
   return {};
 }
 

@@ -61,6 +61,22 @@ TEST_F(DoubledSnapshot, IsAnImageOfTheConfiguredSizeWithEveryPageWritten) {
   EXPECT_EQ(info("memory").st_blocks * 512, 4 << 20);
 }
 
+// As Firecracker: the state is there, whole, when it comes to the memory; and what is no file it fails at.
+TEST_F(DoubledSnapshot, HasItsStateWrittenBeforeItsMemory) {
+  boot();
+  pause();
+  EXPECT_THAT(fault_of(create("nowhere/memory")), HasSubstr("Cannot perform open on the memory backing file"));
+  const auto whole = info("state").st_size;
+  EXPECT_GT(whole, 0);
+  std::filesystem::remove(path("state"));
+  ASSERT_EQ(mkfifo(path("hold").c_str(), 0600), 0);
+  const int reader = open(path("hold").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_THAT(fault_of(create("hold")), HasSubstr("Cannot perform truncate on the memory backing file: Invalid argument (os error 22)"));
+  close(reader);
+  EXPECT_EQ(info("state").st_size, whole);
+  EXPECT_EQ(create("memory").status, 204) << "and it goes on";
+}
+
 TEST_F(DoubledSnapshot, OfWhatWasWrittenSinceIsSparseWhereItIsTracked) {
   boot(R"(,"track_dirty_pages":true)");
   pause();

@@ -27,7 +27,8 @@ enum class Life { kNotStarted, kRunning, kPaused };
 
 class Vmm {
  public:
-  // `mischief`: the daemon's (daemon.h), or the balloon's. "balloon-absent": the guest has no driver of it. "balloon-stops": gives 4 MiB and no more.
+  // `mischief`: the daemon's (daemon.h), or the balloon's. "balloon-absent": the guest has no driver of it. "balloon-stops": gives 4 MiB and no more. "no-tables": the guest
+  // has written over its ACPI tables.
   // "balloon-lies": says that it has more to spare than there is in the world.
   Vmm(std::string id, std::string version, const std::string& mischief = {}) : id_(std::move(id)), version_(std::move(version)), mischief_(mischief), daemon_(std::make_unique<Daemon>(mischief)) {}
 

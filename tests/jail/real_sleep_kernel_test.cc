@@ -116,6 +116,7 @@ class RealSleep : public SleepFixture {
     ASSERT_TRUE(paused);
     const auto asleep = sleeps_warm(seq);
     ASSERT_TRUE(asleep) << asleep.error().message();
+    EXPECT_TRUE(held_) << "all of its memory was written";
     ASSERT_TRUE(to_sealer(wake_task(wire::Op::kHandOver, seq)).ok);
     const auto loaded = to_jail(wake_task(wire::Op::kMake, seq));
     ASSERT_TRUE(loaded.ok) << loaded.error.message();
@@ -136,6 +137,23 @@ class RealSleep : public SleepFixture {
 
 TEST_F(RealSleep, GoesOnWhereItWasPageByPage) {
   for (std::uint32_t seq = 1; seq <= 3; ++seq) expect_it_sleeps_and_wakes(seq);
+}
+
+// It was held, and let go: for it, a snapshot that could not be made.
+TEST_F(RealSleep, GoesOnWhereItsSleepWasBrokenOff) {
+  const Counted before = goes_on();
+  ASSERT_EQ(before.mark, kMark) << "it does not run";
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(to_jail(move_task(lang::kRunning, lang::kWarm)).ok);
+    const auto dumped = to_jail(snapshot_task(wire::Op::kDump, 1));
+    ASSERT_TRUE(dumped.ok) << dumped.error.message();
+    EXPECT_THAT(in_memory(), testing::ElementsAre("firecracker.log", "hold", "state"));
+    ASSERT_TRUE(to_jail(snapshot_task(wire::Op::kClear, 1)).ok);
+    EXPECT_THAT(in_memory(), testing::ElementsAre("firecracker.log"));
+    ASSERT_TRUE(to_jail(move_task(lang::kWarm, lang::kRunning)).ok);
+    EXPECT_EQ(goes_on().wrong, 0u);
+  }
+  expect_it_sleeps_and_wakes(1);
 }
 
 TEST_F(RealSleep, GoesOnWhereItWasFromAllOfItsMemoryAtOnce) {

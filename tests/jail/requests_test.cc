@@ -92,6 +92,12 @@ TEST(Requests, LimitWhatWakesByTheseBytes) {
   EXPECT_EQ(limits(place), expected);
 }
 
+TEST(Requests, WriteASnapshotByTheseBytes) {
+  const std::string begin = R"({"snapshot_type":"Full","snapshot_path":"/memory/state","mem_file_path":"/memory/)";
+  EXPECT_EQ(create_snapshot(), (Request{"PUT", "/snapshot/create", begin + "memory\"}"}));
+  EXPECT_EQ(create_held_snapshot(), (Request{"PUT", "/snapshot/create", begin + "hold\"}"}));
+}
+
 // The rule of the API's table that a request falls under, its path without what stands for {id}.
 const doubles::RequestRule* rule_of(const Request& request) {
   const auto matches = [](const std::string& path, const std::string& pattern) {

@@ -101,13 +101,13 @@ class SleepFixture : public JailFixture {
     made.statement = snapshot_line(seq);
     made.statement.sign = op == wire::Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kAdd;
     made.asleep.image = image_;
-    made.asleep.mem = kMib;
+    made.asleep.mem = mib_;
     return made;
   }
   wire::Task jail_task(wire::Op op) const {
     wire::Task made = task(op, lang::Word::kJail);
     made.statement.sign = op == wire::Op::kUnmake ? lang::Sign::kRemove : lang::Sign::kAdd;
-    made.statement.numbers[2] = kMib;
+    made.statement.numbers[2] = mib_;
     return made;
   }
   wire::Task move_task(std::uint64_t from, std::uint64_t to) const {
@@ -132,12 +132,16 @@ class SleepFixture : public JailFixture {
     if (auto paused = to_jail(move_task(lang::kRunning, lang::kWarm)); !paused.ok) return forward(paused.error);
     return sleeps_warm(seq);
   }
+  [[nodiscard]] wire::Task seal_task(std::uint32_t seq, const wire::Answer& dumped) const {
+    wire::Task make = snapshot_task(wire::Op::kMake, seq);
+    make.asleep.vmm = dumped.digest.value();
+    return make;
+  }
   Status sleeps_warm(std::uint32_t seq) {
     const auto dumped = to_jail(snapshot_task(wire::Op::kDump, seq));
     if (!dumped.ok) return forward(dumped.error);
-    wire::Task make = snapshot_task(wire::Op::kMake, seq);
-    make.asleep.vmm = dumped.digest.value();
-    const auto sealed = to_sealer(make);
+    held_ = fs::is_fifo(memory_path() + "/hold") && !fs::exists(memory_path() + "/memory");
+    const auto sealed = to_sealer(seal_task(seq, dumped));
     if (const auto cleared = to_jail(snapshot_task(wire::Op::kClear, seq)); !cleared.ok) return forward(cleared.error);
     if (!sealed.ok) return forward(sealed.error);
     newest_ = sealed.digest.value();
@@ -156,7 +160,7 @@ class SleepFixture : public JailFixture {
   }
   // Doubles only: until every page was looked at, and what was seen.
   std::string looked_at() {
-    const std::string all = "checked=" + std::to_string(kMib << 8);
+    const std::string all = "checked=" + std::to_string(mib_ << 8);
     std::string said;
     for (int i = 0; i < 3000 && !said.starts_with(all + " "); ++i) {
       said = ask_guest("memory");
@@ -164,8 +168,8 @@ class SleepFixture : public JailFixture {
     }
     return said;
   }
-  [[nodiscard]] static std::string all_right() {
-    const std::string pages = std::to_string(kMib << 8);
+  [[nodiscard]] std::string all_right() const {
+    const std::string pages = std::to_string(mib_ << 8);
     return "checked=" + pages + " of=" + pages + " wrong=0";
   }
   [[nodiscard]] std::vector<std::string> in_memory() const {
@@ -177,11 +181,13 @@ class SleepFixture : public JailFixture {
   [[nodiscard]] std::string snapshot_path() const { return state_ + "/snapshots/acme/workers/i-a3f7b2c1.snap"; }
 
   static constexpr std::uint32_t kMib = 64;
+  std::uint32_t mib_ = kMib;  // of the guest's memory
   snapshot::HostFits fits_{sha256("a kernel"), sha256("a CPU")};
   std::unique_ptr<snapshot::Host> sealer_;
   sandbox::Worker worker_;
   Fd guests_;  // the guest worker's end
   bool has_userfaultfd_ = true;
+  bool held_ = false;  // whether the last that slept was, and its memory read out of it; else it was all written
   Digest newest_;
 };
 

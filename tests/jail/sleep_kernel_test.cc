@@ -16,6 +16,7 @@ TEST_F(Sleep, AndWakeBringBackEveryByte) {
     ASSERT_EQ(ask_guest("dirty 100"), "written");
     const auto asleep = falls_asleep(seq);
     ASSERT_TRUE(asleep) << asleep.error().message();
+    EXPECT_TRUE(held_);
     EXPECT_FALSE(fs::exists(memory_path()));
     EXPECT_FALSE(fs::exists(state_ + "/jails"));
     EXPECT_THAT(members(), IsEmpty());
@@ -27,14 +28,14 @@ TEST_F(Sleep, AndWakeBringBackEveryByte) {
   }
 }
 
-TEST_F(Sleep, LeavesAMicrovmWarmAndNothingElseWhereItsMemoryCannotBeWritten) {
+TEST_F(Sleep, LeavesAMicrovmWarmAndNothingElseWhereItsStateCannotBeWritten) {
   ASSERT_TRUE(to_jail(move_task(lang::kRunning, lang::kWarm)).ok);
   const auto before = in_memory();
   // No room, as where the memory file system is full: the file is there already, and is a directory.
-  fs::create_directory(memory_path() + "/memory");
+  fs::create_directory(memory_path() + "/state");
   const auto dumped = to_jail(snapshot_task(wire::Op::kDump, 1));
   EXPECT_FALSE(dumped.ok);
-  fs::remove(memory_path() + "/memory");
+  fs::remove(memory_path() + "/state");
   EXPECT_EQ(in_memory(), before);
   EXPECT_TRUE(to_jail(move_task(lang::kWarm, lang::kRunning)).ok);
   EXPECT_EQ(ask_guest("state"), "running");
@@ -55,12 +56,12 @@ TEST_F(Sleep, WritesNothingThatTheVmmCouldNotHaveWrittenInItsJail) {
   ASSERT_EQ(stat(memory_path().c_str(), &info), 0);
   EXPECT_EQ(info.st_uid, 0u);
   EXPECT_EQ(info.st_mode & 07777, 0711u);
-  for (const char* name : {"/memory", "/state"}) {
+  for (const auto& [name, mode] : {std::pair{"/hold", S_IFIFO | 0600u}, {"/state", S_IFREG | 0660u}}) {
     ASSERT_EQ(stat((memory_path() + name).c_str(), &info), 0);
     EXPECT_EQ(info.st_uid, kUid) << name;
-    EXPECT_EQ(info.st_mode & 07777, 0660u) << name;
+    EXPECT_EQ(info.st_mode, mode) << name;
   }
-  EXPECT_EQ(fs::file_size(memory_path() + "/memory"), std::uintmax_t{kMib} << 20);
+  EXPECT_THAT(in_memory(), ElementsAre("firecracker.log", "hold", "state"));
   ASSERT_TRUE(to_jail(snapshot_task(wire::Op::kClear, 1)).ok);
   EXPECT_THAT(in_memory(), ElementsAre("firecracker.log"));
 }

@@ -1,11 +1,14 @@
 // Each grant of the snapshot worker's taken away in turn. Needs root.
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "base/derived.h"
 #include "broker/snapshot/hand_over.h"
@@ -23,6 +26,16 @@ namespace fs = std::filesystem;
 
 constexpr std::uint32_t kMib = 96;  // of noise: more than the disk is begun with at once
 Subject instance(std::uint32_t id) { return instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{id}); }
+
+// A guest's memory, that few pages of are there.
+std::uint64_t address_of_pages() {
+  static const auto kPages = [] {
+    void* const at = mmap(nullptr, std::size_t{kMib} << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    std::memset(static_cast<char*>(at) + (1 << 20), 'x', 1 << 20);
+    return reinterpret_cast<std::uint64_t>(at);
+  }();
+  return kPages;
+}
 
 class SnapshotHost {
  public:
@@ -64,6 +77,13 @@ class SnapshotHost {
       if (chown((directory + name).c_str(), test::kNobodyElse, test::kNobodyElse) != 0) std::abort();
       fs::permissions(directory + name, fs::perms(0600));
     }
+  }
+  // As the jail worker leaves one whose VMM is held, and gives its memory; this process's here.
+  [[nodiscard]] bool hold(std::uint32_t id, const lang::Statement& statement) const {
+    fs::remove(memory_of(id) + "/memory");
+    return snapshot::send_held_memory(link_.get(), {.instance = instance(id), .line = lang::snapshot_digest(statement), .stretches = {{{address_of_pages(), std::uint64_t{kMib} << 20}, {}}},
+                                                    .memory = Fd(open("/proc/self/mem", O_RDONLY | O_CLOEXEC)), .pagemap = Fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC))})
+        .has_value();
   }
   [[nodiscard]] bool freed(std::uint32_t id) const {
     struct stat info {};
@@ -140,6 +160,14 @@ bool lives(const SnapshotHost& host, const sandbox::Worker& worker) {
          !fs::exists(host.pool());
 }
 
+// Out of a VMM's memory.
+bool lives_of_what_is_held(const SnapshotHost& host, const sandbox::Worker& worker) {
+  host.dump(1);
+  const wire::Task make = task(Op::kMake, 1);
+  if (!host.hold(1, line(7)) || done(worker, make)) return false;  // another's
+  return host.hold(1, make.statement) && done(worker, make) && done(worker, task(Op::kUnmake, 1));
+}
+
 // A base is made of the first, the second sleeps on it and is handed over with it; nothing else is taken for the base, and it goes.
 lang::Statement base_line() {
   lang::Statement base;
@@ -213,7 +241,7 @@ bool says_why_it_ends(const SnapshotHost& host, const std::vector<seccomp::Line>
 bool all_of_snapshot(const std::vector<seccomp::Line>& lines) {
   const SnapshotHost host;
   auto worker = host.start(lines);
-  const bool ok = lives(host, worker) && lives_on_a_base(host, worker);
+  const bool ok = lives(host, worker) && lives_of_what_is_held(host, worker) && lives_on_a_base(host, worker);
   worker.channel.reset();
   return test::ended(worker) == EX_OK && ok && says_why_it_ends(host, lines);
 }

@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "base/descriptors.h"
 #include "tests/base/socket_pair.h"
 
 namespace mvm::snapshot {
@@ -57,6 +58,48 @@ TEST_F(Link, TakesNothingElse) {
   ASSERT_GT(size, 0);
   ASSERT_EQ(send(from.get(), packet.data(), static_cast<std::size_t>(size), 0), size);
   EXPECT_EQ(receive_hand_over(to.get()).error().code, Errc::kMalformed) << "without descriptors";
+}
+
+HeldMemory held() {
+  return {instance_subject(*Name::from("acme"), *Name::from("workers"), InstanceId{0xa3f7b2c1}), sha256("a line"), {{{0x7f0000000000, 3ULL << 30}, {0x7e0000000000, 1 << 30}}}, Fd(open("/dev/null", O_RDONLY | O_CLOEXEC)),
+          Fd(open("/dev/zero", O_RDONLY | O_CLOEXEC))};
+}
+
+TEST_F(Link, GivesAMemoryTheOtherWay) {
+  ASSERT_TRUE(send_held_memory(to.get(), held()));
+  const auto got = receive_held_memory(from.get());
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_EQ(got->instance, held().instance);
+  EXPECT_EQ(got->line, held().line);
+  EXPECT_EQ(got->stretches, held().stretches);
+  EXPECT_EQ(fcntl(got->memory.get(), F_GETFD), FD_CLOEXEC);
+  EXPECT_EQ(fcntl(got->pagemap.get(), F_GETFD), FD_CLOEXEC);
+  EXPECT_EQ(receive_held_memory(from.get()).error().code, Errc::kNotFound);
+}
+
+TEST_F(Link, GivesAMemoryWithoutItsPagemap) {
+  HeldMemory of_a_file = held();
+  of_a_file.pagemap.reset();
+  ASSERT_TRUE(send_held_memory(to.get(), of_a_file));
+  const auto got = receive_held_memory(from.get());
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_TRUE(got->memory.valid());
+  EXPECT_FALSE(got->pagemap.valid());
+}
+
+TEST_F(Link, TakesNothingElseForAMemory) {
+  ASSERT_EQ(send(to.get(), "what", 4, 0), 4);
+  EXPECT_EQ(receive_held_memory(from.get()).error().code, Errc::kMalformed);
+  ASSERT_TRUE(send_held_memory(to.get(), held()));
+  std::array<char, 4096> packet{};
+  const ssize_t size = recv(from.get(), packet.data(), packet.size(), 0);
+  ASSERT_GT(size, 0);
+  ASSERT_EQ(send(to.get(), packet.data(), static_cast<std::size_t>(size), 0), size);
+  EXPECT_EQ(receive_held_memory(from.get()).error().code, Errc::kMalformed) << "without descriptors";
+  packet[0] = static_cast<char>(~packet[0]);
+  const std::array<int, 2> fds = {from.get(), from.get()};
+  ASSERT_TRUE(send_with_descriptors(to.get(), {reinterpret_cast<const std::uint8_t*>(packet.data()), static_cast<std::size_t>(size)}, fds));
+  EXPECT_EQ(receive_held_memory(from.get()).error().code, Errc::kMalformed) << "of another kind";
 }
 
 }  // namespace

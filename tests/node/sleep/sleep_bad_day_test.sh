@@ -48,9 +48,10 @@ check "every byte of its memory is what it was" wait_until 60 remembers "$instan
 echo "== no room in memory"
 microvms >"$scratch/microvms"
 mount -o remount,size=64M "$memory_directory"
+fill "$memory_directory"
 check "it does not fall asleep" eval '! tries 0 1'
 check "it runs on, and was told to go on" runs_on
-check "nothing of it is left" sounds
+check "nothing of it is left" eval 'rm -f "$memory_directory/filler"; sounds'
 mount -o remount,size=100% "$memory_directory"
 check "once there is room it sleeps" come_to 0 0 1
 check "it wakes" back

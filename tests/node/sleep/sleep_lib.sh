@@ -54,7 +54,8 @@ come_to() {
 sleepers() { mvm state | sed -n 's/^snapshot \([^ ]*\) .*/\1/p'; }
 files_of_snapshots() { find "$snapshots" -type f ! -name base.snap 2>/dev/null; }
 in_memory() { find "$memory_directory" -mindepth 1 2>/dev/null; }
-dumped() { [ -n "$(find "$memory_directory" -mindepth 2 -type f -name memory -size +0)" ]; }
+# The VMM has written its state; held, so that its memory is read, or it goes on to write that too.
+dumped() { [ -n "$(find "$memory_directory" -mindepth 2 -type f -name state -size +0)" ] && [ -n "$(find "$memory_directory" -mindepth 2 \( -name hold -o -name memory \))" ]; }
 pages=$((guest_mib * 256))
 whole_memory="checked=$pages of=$pages wrong=0"
 # What must hold in any state: what sleeps has one file and nothing else, nor has a base, what runs has none, and nothing of anyone else is in memory.
@@ -68,7 +69,7 @@ sound_sleep() {
         [ -e "$directory" ] || continue
         instance=${directory##*/}
         grep -q "^jail ${instance%.*}" <(sed "s|^jail \([^/]*\)/\([^/]*\)/i-|jail \1.\2.|" "$state") || { echo "$directory, and the state: $(cat "$state")"; return 1; }
-        [ ! -e "$directory/memory" ] || { echo "what was dumped of $instance is left"; return 1; }
+        [ ! -e "$directory/memory" ] && [ ! -e "$directory/hold" ] || { echo "what was dumped of $instance is left"; return 1; }
     done
 }
 woken() { mvm state | grep -q "^jail $1 .*boot=snapshot:"; }
