@@ -264,7 +264,7 @@ TEST_F(PooledVolumes, AreGivenDevicesWithTheirSizes) {
 // Whoever makes or destroys one may be killed before any of its system calls.
 TEST_F(PooledVolumes, WhoseMakerIsKilledAreWholeOrAreRemoved) {
   one(Discard::kYes);
-  const test::Every calls(5);
+  const test::Every calls(15);
   for (unsigned call = calls.first;; call += calls.step) {
     const Ended ended = killed_at(call, [&] { return volumes_->format(instance_, 16, {1, key_of_bytes(child_arena(), 7)}).has_value(); });
     ASSERT_NE(ended, Ended::kFailed) << "call " << call;
@@ -279,7 +279,7 @@ TEST_F(PooledVolumes, WhoseMakerIsKilledAreWholeOrAreRemoved) {
 
 TEST_F(PooledVolumes, WhoseDestroyerIsKilledAreDestroyedByTheNext) {
   one(Discard::kYes);
-  const test::Every calls(3);
+  const test::Every calls(9);
   for (unsigned call = calls.first;; call += calls.step) {
     ASSERT_TRUE(volumes_->format(instance_, 16, {1, key_})) << "call " << call;
     ASSERT_TRUE(open_volumes().open(instance_, {1, key_}));
