@@ -95,6 +95,7 @@ done
 wait $hunter
 check "what hostd had to give went to swap meanwhile" test "$(awk '/loop8/ { print $4 }' /proc/swaps)" -gt 0
 check "and the key did not" eval '! in_swap'
+no_swap  # what is in its file stays there; and hostd would not start again beside it
 check "while it is opened, it is in the storage worker and in nothing else" only_in mvm-storage
 check "the volume is open and the microVM runs" wait_until 60 runs acme/db 1
 check "and then it is in no process" nowhere "$mark"
