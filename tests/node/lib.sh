@@ -96,7 +96,14 @@ do_without_kvm() {
     systemctl daemon-reload
 }
 
+# What was laid over this node when it first started may not have been on its disk yet when its power was cut.
+heal_node() {
+    [ ! -d /run/mvm ] || return 0
+    cp -a /opt/mvm-stage/root/usr/lib/tmpfiles.d/mvm.conf /usr/lib/tmpfiles.d/
+    systemd-tmpfiles --create mvm.conf
+}
 prepare_node() {
+    heal_node
     mkdir -p "$work"
     chmod 0755 "$work"
     install_firecracker
