@@ -139,20 +139,24 @@ bool is_pinned(const PreflightPaths& paths, const std::string& name) {
   return bytes && content(paths.pins).value_or("").find(to_hex(sha256(*bytes).bytes) + "  " + name) != std::string::npos;
 }
 
-// The first line of what a binary says. It would be run as root, so it is not where it is another's to change, or is not the one pinned.
-Result<std::string> said_by(const PreflightPaths& paths, const std::string& name, const char* option) {
-  const std::string path = paths.binaries + "/" + name, unsafe = unsafe_part(path);
+// A binary's path, to be run. It is run as root, so it is none where it is another's to change, or is not the one pinned.
+Result<std::string> trusted(const PreflightPaths& paths, const std::string& name) {
+  std::string path = paths.binaries + "/" + name;
+  const std::string unsafe = unsafe_part(path);
   if (!unsafe.empty()) return fail(Errc::kDenied, "run " + name + ": " + unsafe);
   if (!is_pinned(paths, name)) return fail(Errc::kDenied, "run " + name + ": it is not the one pinned in " + paths.pins);
-  return first_line_of(path, option);
+  return path;
 }
 
-Finding check_versions(const PreflightPaths& paths) {
+Result<std::string> said_by(const Result<std::string>& path, const char* option) { return path ? first_line_of(*path, option) : path; }
+
+Finding check_versions(const PreflightPaths& paths, const Result<std::string>& firecracker) {
   std::array<std::string, 2> versions;
   const std::array<std::string, 2> names = {"firecracker", "jailer"};
+  const std::array<Result<std::string>, 2> binaries = {firecracker, trusted(paths, "jailer")};
   std::string trouble;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto line = said_by(paths, names[i], "--version");
+    const auto line = said_by(binaries[i], "--version");
     if (!line) {
       trouble += "cannot " + line.error().message() + "; ";
       continue;
@@ -169,8 +173,8 @@ Finding check_versions(const PreflightPaths& paths) {
 
 // Firecracker is asked for the format of what it writes, which no other one reads. Its dirty page tracking is not used where it has it: that counts from what
 // the microVM was loaded from, and a wake has spent that.
-Finding check_snapshots(const PreflightPaths& paths) {
-  const auto format = said_by(paths, "firecracker", "--snapshot-version");
+Finding check_snapshots(const Result<std::string>& firecracker) {
+  const auto format = said_by(firecracker, "--snapshot-version");
   const bool says = format && format->starts_with('v');
   return wanted("snapshots, for sleeping", says,
                 says ? "full, or diffs on their pool's base found by comparing pages, without dirty page tracking, which a wake leaves nothing to count from; compressed, after a balloon; Firecracker's format " + *format
@@ -236,6 +240,7 @@ bool has_known_hole(const std::string& version) {
 }
 
 std::vector<Finding> preflight(const PreflightPaths& paths) {
+  const auto firecracker = trusted(paths, "firecracker");  // read and hashed once
   return {check_kvm(),
           check_cgroups(paths),
           check_nftables(),
@@ -244,11 +249,11 @@ std::vector<Finding> preflight(const PreflightPaths& paths) {
           check_owned("the state directory", paths.state),
           check_owned("firecracker", paths.binaries + "/firecracker"),
           check_owned("jailer", paths.binaries + "/jailer"),
-          check_versions(paths),
+          check_versions(paths, firecracker),
           check_device_mapper(),
           check_userfaultfd(),
           check_reading(paths),
-          check_snapshots(paths),
+          check_snapshots(firecracker),
           check_file(paths, "SMT is off", "/sys/devices/system/cpu/smt/control", {"off", "forceoff", "notsupported", "notimplemented"},
                      "boot with nosmt: siblings share caches that tenants can read each other by"),
           check_file(paths, "KSM is off", "/sys/kernel/mm/ksm/run", {"0"}, "echo 0 > /sys/kernel/mm/ksm/run"),

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <ranges>
+#include <set>
 #include <utility>
 
 #include "planner/instances.h"
