@@ -6,10 +6,12 @@
 
 #include <cerrno>
 
+#include "broker/storage/luks.h"
+
 namespace mvm::supervisor {
 namespace {
 
-constexpr std::uint64_t kHeaderMib = 2;  // kept free before the data
+constexpr std::uint64_t kHeaderMib = storage::kLuksHeaderBytes >> 20;  // kept free before the data
 
 // By whatever links /dev has: they are root's.
 Result<Fd> open_path(const std::string& path, int flags) {
