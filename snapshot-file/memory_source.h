@@ -12,14 +12,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/stretch.h"
 
 namespace mvm::snapshot_file {
-
-// A stretch of guest memory, by its address in its process.
-struct Stretch {
-  std::uint64_t at = 0, bytes = 0;
-  bool operator==(const Stretch&) const = default;
-};
 
 // Of a process that leaves it alone as long as it is read.
 struct LiveMemory {

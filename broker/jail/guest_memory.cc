@@ -7,8 +7,6 @@
 namespace mvm::jail {
 namespace {
 
-using Stretch = snapshot::HeldMemory::Stretch;
-
 std::string_view take_until(std::string_view& text, char end) {
   const auto at = text.find(end);
   const std::string_view taken = text.substr(0, at);

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "broker/snapshot/hand_over.h"
+#include "base/stretch.h"
 
 namespace mvm::jail {
 
@@ -41,7 +41,7 @@ using ReadRoot = std::function<std::optional<Root>(std::uint64_t address)>;
 [[nodiscard]] bool is_acpi_root(std::span<const std::uint8_t, kAcpiRootBytes> bytes);
 
 struct GuestMemory {
-  std::array<snapshot::HeldMemory::Stretch, 2> stretches = {};
+  std::array<Stretch, 2> stretches = {};
   bool anonymous = false;  // so what is not there is zeros
   bool operator==(const GuestMemory&) const = default;
 };

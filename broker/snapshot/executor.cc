@@ -68,9 +68,7 @@ struct Memory {
   Fd file;
   std::optional<HeldMemory> held;
   [[nodiscard]] snapshot_file::LiveMemory live() const {
-    snapshot_file::LiveMemory live{.memory = held->memory.get(), .pagemap = held->pagemap.get()};
-    std::ranges::transform(held->stretches, live.stretches.begin(), [](const HeldMemory::Stretch& each) { return snapshot_file::Stretch{each.at, each.bytes}; });
-    return live;
+    return {.memory = held->memory.get(), .pagemap = held->pagemap.get(), .stretches = held->stretches};
   }
 };
 Result<Memory> memory_of(const Host& host, const wire::Task& task, int directory) {

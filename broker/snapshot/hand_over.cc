@@ -30,7 +30,7 @@ struct HeldWire {
   std::uint64_t magic = kHeldMagic;
   InstanceBytes instance;
   Digest line;
-  std::array<HeldMemory::Stretch, 2> stretches;
+  std::array<Stretch, 2> stretches;
   Pagemap pagemap = Pagemap::kNone;  // where there is none, the memory itself is in its place
 };
 static_assert(sizeof(HeldWire) == 16 + sizeof(InstanceBytes) + 64);

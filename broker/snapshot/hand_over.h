@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/ids.h"
+#include "base/stretch.h"
 
 namespace mvm::snapshot {
 
@@ -30,11 +31,6 @@ struct HandOver {
 
 // Of a VMM that leaves its guest's memory alone until it is let go.
 struct HeldMemory {
-  // By its address in the VMM.
-  struct Stretch {
-    std::uint64_t at = 0, bytes = 0;
-    bool operator==(const Stretch&) const = default;
-  };
   Subject instance;
   Digest line;                           // of the snapshot that it is for
   std::array<Stretch, 2> stretches = {};  // in the guest's order; those of no bytes are none

@@ -10,7 +10,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-using Stretch = snapshot::HeldMemory::Stretch;
+using Stretch = Stretch;
 
 constexpr std::uint64_t kMib = 1 << 20, kGib = 1 << 30;
 // As Firecracker v1.16.1 writes it.
